@@ -1,0 +1,65 @@
+"""``process``: find videos, queue them, run the queue, say what became of each."""
+
+from __future__ import annotations
+
+import signal
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from iblvideo_admin.cli.options import CameraName, Json
+from iblvideo_admin.errors import UserError
+from iblvideo_admin.result import Result
+
+EngineChoice = Literal["auto", "tensorflow1", "onnx"]
+Executor = Literal["local", "slurm"]
+Source = Literal["local", "alyx"]
+
+
+def process(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Videos, sessions, or folders of sessions.")
+    ] = None,
+    camera: Annotated[list[CameraName] | None, typer.Option(help="Only these cameras (may be repeated).")] = None,
+    engine: Annotated[EngineChoice, typer.Option(help="Override the toolchain's engine.")] = "auto",
+    executor: Annotated[Executor, typer.Option(help="Where the jobs run.")] = "local",
+    source: Annotated[Source, typer.Option(help="Where the jobs come from.")] = "local",
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only sessions of this day or later.")
+    ] = None,
+    windows: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Anchor points by hand, where the network finds nothing.")
+    ] = None,
+    max_jobs: Annotated[int | None, typer.Option(min=1, help="End after this many jobs.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Track again; the old table is kept aside.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    json: Json = False,
+) -> Result:
+    """Track videos: those named, or all new ones in the subjects folder."""
+    from iblvideo_admin import settings
+    from iblvideo_admin.cli.watching import Watcher
+    from iblvideo_admin.queue import processing
+
+    if executor == "slurm":
+        raise UserError("slurm.not_available", "jobs cannot be sent to Slurm by this version")
+    if source == "alyx":
+        raise UserError("alyx.not_available", "jobs cannot be taken from Alyx by this version")
+    signal.signal(signal.SIGTERM, _interrupt)
+    wishes = processing.Wishes(
+        paths=tuple(paths or ()),
+        cameras=tuple(camera or ()),
+        engine=engine,
+        since=since.strftime("%Y-%m-%d") if since else "",
+        windows=windows,
+        max_jobs=max_jobs,
+        overwrite=overwrite,
+    )
+    if dry_run:
+        return processing.dry_run(wishes, settings.load())
+    return processing.process(wishes, settings.load(), Watcher())
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt

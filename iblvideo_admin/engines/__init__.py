@@ -1,0 +1,1 @@
+"""Engines run networks on batches of pictures; they know neither videos nor sessions."""

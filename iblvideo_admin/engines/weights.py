@@ -1,0 +1,104 @@
+"""The weights folder: one DeepLabCut project per network, read and never written to.
+
+``<weights>/<network>-*/config.yaml`` names the iteration and the snapshot;
+``dlc-models/iteration-<i>/<Task><date>-trainset<percent>shuffle1/{test/pose_cfg.yaml,train/snapshot-<n>.*}``
+hold the network.  (``project_path`` in config.yaml is an absolute path of wherever it was made: ignored.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iblvideo_admin.errors import UserError
+from iblvideo_admin.rigs import NETWORKS
+
+_SNAPSHOT = re.compile(r"(snapshot-(\d+))\.index\Z")
+
+
+@dataclass(frozen=True)
+class NetworkFiles:
+    """One network's files: its snapshot (path without ending) and DeepLabCut's description of it."""
+
+    name: str
+    folder: Path
+    snapshot: Path
+    pose_config: Path
+    points: tuple[str, ...]
+    batch_size: int
+    net_type: str
+
+    def sha256(self) -> str:
+        """Over the snapshot's two files; names the network's weights in the provenance."""
+        digest = hashlib.sha256()
+        for ending in (".index", ".data-00000-of-00001"):
+            with open(f"{self.snapshot}{ending}", "rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        return digest.hexdigest()
+
+
+def version(weights_dir: Path) -> str:
+    """The name under which the weights were installed."""
+    return weights_dir.resolve().name
+
+
+def load(weights_dir: Path, names: Iterable[str]) -> list[NetworkFiles]:
+    """The files of the named networks.  Raises ``weights.missing`` or ``weights.damaged``, naming the folder."""
+    if not weights_dir.is_dir():
+        raise UserError("weights.missing", f"there is no weights folder {weights_dir}")
+    return [_network(weights_dir, name) for name in names]
+
+
+def _network(weights_dir: Path, name: str) -> NetworkFiles:
+    pattern = NETWORKS[name].folder
+    folders = sorted(folder for folder in weights_dir.glob(pattern) if folder.is_dir())
+    if not folders:
+        raise UserError("weights.missing", f"there is no folder {pattern} in {weights_dir}")
+    if len(folders) > 1:
+        several = ", ".join(folder.name for folder in folders)
+        raise UserError("weights.damaged", f"{weights_dir} holds more than one {pattern}: {several}", "Keep one.")
+    folder = folders[0]
+    config = _yaml(folder / "config.yaml")
+    try:
+        percent = int(config["TrainingFraction"][0] * 100)
+        model = f"{config['Task']}{config['date']}-trainset{percent}shuffle1"
+        base = folder / "dlc-models" / f"iteration-{config['iteration']}" / model
+        which = config["snapshotindex"]
+        batch_size = int(config.get("batch_size", 8))
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise UserError("weights.damaged", f"{folder / 'config.yaml'} lacks what names the model: {error}") from error
+    pose_config = base / "test/pose_cfg.yaml"
+    pose = _yaml(pose_config)
+    snapshots = sorted(
+        (int(match[2]), match[1]) for path in (base / "train").glob("*.index") if (match := _SNAPSHOT.match(path.name))
+    )
+    if not snapshots:
+        raise UserError("weights.damaged", f"there is no snapshot in {base / 'train'}")
+    try:
+        snapshot = base / "train" / snapshots[which if isinstance(which, int) else -1][1]
+    except IndexError as error:
+        raise UserError("weights.damaged", f"{folder} has no snapshot of index {which}") from error
+    if not Path(f"{snapshot}.data-00000-of-00001").is_file():
+        raise UserError("weights.damaged", f"{snapshot}.data-00000-of-00001 is missing")
+    points = tuple(pose.get("all_joints_names", ()))
+    if lacking := [point for point in NETWORKS[name].points if point not in points]:
+        raise UserError("weights.damaged", f"{folder} does not know the point {lacking[0]}")
+    return NetworkFiles(name, folder, snapshot, pose_config, points, max(batch_size, 1), str(pose.get("net_type")))
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.safe_load(file)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError("weights.damaged", f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict):
+        raise UserError("weights.damaged", f"{path} holds no settings")
+    return content

@@ -1,0 +1,170 @@
+"""The one error that users see, and the catalogue of its codes.
+
+A :class:`UserError` is something foreseeable: it has a stable code, one sentence that says what is wrong and
+one that says what to do.  It is caught once, at the top (``cli``) or by the job that it ends.  Any other
+exception is a bug and shows as one.  ``docs/errors.md`` is made from :data:`CATALOGUE`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FAILED = 1
+USAGE = 2
+CANNOT_RUN = 3
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class ErrorKind:
+    """What a code means: the exit status of a command that ends with it, and whether a job may be tried again."""
+
+    meaning: str
+    remedy: str
+    exit_code: int = FAILED
+    transient: bool = False
+
+
+CATALOGUE: dict[str, ErrorKind] = {
+    # ------------------------------------------------------------------ what the user typed
+    "usage": ErrorKind("The command line is not understood.", "See --help of the command.", USAGE),
+    "path.missing": ErrorKind("A path that was named does not exist.", "Check the spelling of the path.", USAGE),
+    "path.no_videos": ErrorKind(
+        "A folder that was named holds no raw video.",
+        "Name a session folder (<subject>/<yyyy-mm-dd>/<nnn>) with raw_video_data/_iblrig_<camera>Camera.raw.mp4, "
+        "or a folder above such sessions.",
+        USAGE,
+    ),
+    "path.not_a_video": ErrorKind(
+        "A file that was named is not a raw video in the IBL's layout.",
+        "Name <subject>/<yyyy-mm-dd>/<nnn>/raw_video_data/_iblrig_<left|right|body>Camera.raw.mp4.",
+        USAGE,
+    ),
+    "path.outside": ErrorKind(
+        "A path, or what a link in it points to, lies outside the subjects folder.",
+        "Move it below subjects_dir, or set subjects_dir (IBLVIDEO_ADMIN_SUBJECTS_DIR) to the folder that holds it.",
+        USAGE,
+    ),
+    "windows.invalid": ErrorKind(
+        "The windows file cannot be used.",
+        "Write per camera the points in raw pixels, as in: [left] then nose_tip = [340, 560]; see docs/tracking.md.",
+        USAGE,
+    ),
+    "settings.invalid": ErrorKind(
+        "The configuration holds a value that cannot be used.",
+        "Correct the named field; `iblvideo-admin config show` lists all fields.",
+        CANNOT_RUN,
+    ),
+    "toolchain.unknown": ErrorKind("There is no toolchain of that name.", "Choose one of those listed.", USAGE),
+    # ------------------------------------------------------------------ the server
+    "toolchain.not_provisioned": ErrorKind(
+        "The toolchain's Python cannot be run on this host.",
+        "Run `ansible-playbook site.yml`, or set dlc_python to the toolchain's interpreter.",
+        CANNOT_RUN,
+    ),
+    "engine.not_available": ErrorKind(
+        "The engine that was asked for is not installed here.", "Leave out --engine.", CANNOT_RUN
+    ),
+    "slurm.not_available": ErrorKind("Jobs cannot be sent to Slurm yet.", "Use --executor local.", CANNOT_RUN),
+    "alyx.not_available": ErrorKind("Jobs cannot be taken from Alyx yet.", "Use --source local.", CANNOT_RUN),
+    "state.not_usable": ErrorKind(
+        "The state folder (jobs and ledger) cannot be used.",
+        "Make state_dir writable for this user, or set IBLVIDEO_ADMIN_STATE_DIR to a folder that is.",
+        CANNOT_RUN,
+    ),
+    "weights.missing": ErrorKind(
+        "A network's folder is not in the weights folder.",
+        "Install the IBL's weights there (role weights), or set weights_dir.",
+        CANNOT_RUN,
+    ),
+    "weights.damaged": ErrorKind(
+        "A network's folder is incomplete or does not fit its description.",
+        "Install the weights again.",
+        CANNOT_RUN,
+    ),
+    "disk.full": ErrorKind(
+        "There is no room on the disk.", "Free space on the named file system.", CANNOT_RUN, transient=True
+    ),
+    # ------------------------------------------------------------------ one video
+    "video.missing": ErrorKind("The video is gone.", "Copy it back from the rig.", transient=False),
+    "video.empty": ErrorKind("The video file has no bytes or no frames.", "Copy it again from the rig."),
+    "video.corrupt": ErrorKind(
+        "The file is damaged or not a video.", "Copy it again from the rig; if it is damaged there too, it is lost."
+    ),
+    "video.truncated": ErrorKind(
+        "The video ends before the place where its index says.", "Wait for the transfer, or copy it again from the rig."
+    ),
+    "video.wrong_size": ErrorKind(
+        "The picture's size is not this camera's.",
+        "Check that the file is the raw video of this camera (left 1280x1024, right and body 640x512).",
+    ),
+    "regions.not_found": ErrorKind(
+        "The region network found no anchor for a window in any sampled frame.",
+        "Look at the picture that is named, then give the points by hand with --windows FILE.",
+    ),
+    "output.not_writable": ErrorKind(
+        "The session's alf folder cannot be written.", "Give this user the right to write there, or remount it."
+    ),
+    # ------------------------------------------------------------------ the engine
+    "engine.failed": ErrorKind("The tracking engine reported an error.", "Run `iblvideo-admin check-gpu`."),
+    "engine.crashed": ErrorKind(
+        "The tracking engine's process ended in the middle.",
+        "Read the job's log, then run `iblvideo-admin check-gpu`.",
+        transient=True,
+    ),
+    "engine.timeout": ErrorKind(
+        "The tracking engine did not answer in time.", "Run `iblvideo-admin check-gpu`.", transient=True
+    ),
+    "engine.garbage": ErrorKind(
+        "The tracking engine's answer is not in its protocol.",
+        "Check that dlc_python belongs to this version of iblvideo-admin.",
+    ),
+    # ------------------------------------------------------------------ the queue
+    "queue.held": ErrorKind(
+        "The queue is held: jobs were added but none is started.", "`iblvideo-admin queue release`"
+    ),
+    "queue.job_unknown": ErrorKind("There is no job of that number.", "`iblvideo-admin queue list` shows them.", USAGE),
+    "queue.not_possible": ErrorKind(
+        "The job's status does not allow that.", "`iblvideo-admin queue show ID` shows its status.", USAGE
+    ),
+    "queue.busy": ErrorKind(
+        "The video or the device is in use by another process.", "Wait for it to end.", transient=True
+    ),
+    "job.died": ErrorKind(
+        "The job's process ended without a result.",
+        "Read the job's log with `iblvideo-admin queue show ID`.",
+        transient=True,
+    ),
+    "interrupted": ErrorKind(
+        "The command was interrupted; the running job went back to the queue.",
+        "Run it again.",
+        INTERRUPTED,
+        transient=True,
+    ),
+    "bug": ErrorKind("Something that was not foreseen happened.", "Report it with the trace in the log."),
+}
+
+
+class UserError(Exception):
+    """Something foreseeable went wrong.
+
+    ``code`` must be in :data:`CATALOGUE`; ``message`` is one sentence about this very case; ``remedy`` is
+    what to do, the catalogue's own where it is not given.
+    """
+
+    def __init__(self, code: str, message: str, remedy: str | None = None) -> None:
+        kind = CATALOGUE[code]
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.remedy = kind.remedy if remedy is None else remedy
+
+    @property
+    def exit_code(self) -> int:
+        """The exit status of a command that ends with this error."""
+        return CATALOGUE[self.code].exit_code
+
+    @property
+    def transient(self) -> bool:
+        """Whether a job that ended so may be tried again without anybody doing anything."""
+        return CATALOGUE[self.code].transient

@@ -1,0 +1,1 @@
+"""The layers of a set-up, a file each: every check reads, judges and explains."""

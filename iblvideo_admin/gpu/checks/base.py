@@ -1,0 +1,67 @@
+"""What a check gets and gives."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iblvideo_admin.engines.start import library_environment
+from iblvideo_admin.engines.tensorflow1 import sidecar_environment
+from iblvideo_admin.gpu import probes
+from iblvideo_admin.gpu.inventory import Inventory
+from iblvideo_admin.settings import Settings
+from iblvideo_admin.toolchains import Toolchain
+
+PROBE_LIMIT_S = 300
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is looked at."""
+
+    settings: Settings
+    toolchain: Toolchain
+    inventory: Inventory
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A check's outcome: ``pass``, ``warn``, ``fail`` or ``skip`` (could not be looked at)."""
+
+    status: str
+    summary: str
+    evidence: str = ""
+    remedy: str = ""
+
+
+class ProbeFailed(Exception):
+    """The probe's process did not answer; the text is the end of what it printed."""
+
+
+def probe(context: Context, what: str) -> dict[str, Any]:
+    """Run the probe script in the toolchain's Python.  Raises :class:`ProbeFailed`."""
+    script = Path(probes.__file__).with_name(f"{context.toolchain.engine}_probe.py")
+    python = context.settings.interpreter(context.toolchain.name)
+    environment = sidecar_environment(
+        {**library_environment(context.settings, context.toolchain), "TF_CPP_MIN_LOG_LEVEL": "0"}
+    )
+    try:
+        done = subprocess.run(
+            [str(python), str(script), what],
+            capture_output=True, text=True, errors="replace", env=environment, timeout=PROBE_LIMIT_S, check=False,
+        )  # fmt: skip
+    except OSError as error:
+        raise ProbeFailed(f"{python}: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise ProbeFailed(f"no answer within {PROBE_LIMIT_S} s") from error
+    try:
+        answer = json.loads(done.stdout.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise ProbeFailed(said[-1] if said else f"ended with status {done.returncode} and said nothing") from None
+    if done.returncode != 0 or not isinstance(answer, dict):
+        raise ProbeFailed(f"ended with status {done.returncode}")
+    return answer

@@ -1,0 +1,27 @@
+"""Layer 12: TensorFlow starts in a process of its own, sees its device and computes right numbers."""
+
+from __future__ import annotations
+
+from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeFailed, probe
+
+ID, LAYER, NEEDS, NEEDS_GPU = "compute", 12, ("packages",), False
+_LARGEST = 1e-3
+
+
+def check(context: Context) -> Finding:
+    """Import, device list, matrix product and convolution against numpy."""
+    try:
+        answer = probe(context, "compute")
+    except ProbeFailed as error:
+        return Finding("fail", "TensorFlow does not start", str(error), "Run with --json and read the evidence.")
+    kinds = [kind for _, kind, _ in answer["devices"]]
+    worst = max(answer["matmul_error"], answer["convolution_error"])
+    if not worst <= _LARGEST:
+        return Finding(
+            "fail", f"TensorFlow's numbers are wrong by {worst:g}", str(answer), "The card is too new, or broken."
+        )
+    if context.toolchain.needs_gpu and "GPU" not in kinds:
+        return Finding(
+            "fail", "TensorFlow sees no GPU", ", ".join(kinds), "Look at the layers above: driver, CUDA and cuDNN."
+        )
+    return Finding("pass", f"TensorFlow {answer['tensorflow']} on {', '.join(kinds)}; numbers right to {worst:.1g}")

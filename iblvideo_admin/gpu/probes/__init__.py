@@ -1,0 +1,1 @@
+"""Scripts that run under a toolchain's own Python."""

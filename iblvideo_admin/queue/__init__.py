@@ -1,0 +1,1 @@
+"""Jobs, their states, the ledger, the worker and the leases."""

@@ -1,0 +1,89 @@
+"""A job's folder ``<state_dir>/jobs/<id>/``: one class owns every file name in it.
+
+``job.json`` is what was asked; ``result.json``, renamed into place, is the truth about what became of it; the
+rest are hints for people.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from iblvideo_admin.errors import UserError
+from iblvideo_admin.files import read_json, write_json
+from iblvideo_admin.sessions import Video
+from iblvideo_admin.tracking.windows_file import Points
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a job is to do."""
+
+    video: str
+    engine: str = "auto"
+    overwrite: bool = False
+    windows: Points | None = None
+    schema: int = field(default=SCHEMA)
+
+    def target(self) -> Video:
+        """The video that is meant."""
+        return Video.at(Path(self.video))
+
+
+@dataclass(frozen=True)
+class JobPaths:
+    """The files of a job."""
+
+    folder: Path
+
+    @property
+    def request(self) -> Path:
+        """What was asked; written once."""
+        return self.folder / "job.json"
+
+    @property
+    def result(self) -> Path:
+        """What became of it; its presence is the truth."""
+        return self.folder / "result.json"
+
+    @property
+    def progress(self) -> Path:
+        """How far it is, at most twice a second."""
+        return self.folder / "progress.json"
+
+    @property
+    def log(self) -> Path:
+        """What the job and its engine printed."""
+        return self.folder / "log"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever runs the job."""
+        return self.folder / "lock"
+
+    def write_request(self, request: Request) -> None:
+        """Store what is asked."""
+        write_json(self.request, asdict(request))
+
+    def read_request(self) -> Request:
+        """What was asked.  Raises ``queue.job_unknown`` for a folder that is no job's."""
+        content = read_json(self.request)
+        if content is None or "video" not in content:
+            raise UserError("queue.job_unknown", f"{self.folder} is not a job's folder")
+        windows = content.get("windows")
+        points = {name: (float(x), float(y)) for name, (x, y) in windows.items()} if windows else None
+        return Request(content["video"], content.get("engine", "auto"), bool(content.get("overwrite")), points)
+
+    def set_aside(self, attempt: int) -> None:
+        """Keep the result of an earlier attempt under its number."""
+        if self.result.exists():
+            os.replace(self.result, self.folder / f"result.{attempt}.json")
+        self.progress.unlink(missing_ok=True)
+
+
+def job_folder(state_dir: Path, number: int) -> JobPaths:
+    """The folder of a job."""
+    return JobPaths(state_dir / "jobs" / f"{number:06d}")

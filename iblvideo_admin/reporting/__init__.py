@@ -1,0 +1,1 @@
+"""What people and monitors see: all of it read from one snapshot."""

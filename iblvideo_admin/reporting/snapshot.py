@@ -1,0 +1,114 @@
+"""The state of this server at one moment: what ``status`` shows and everything else reads."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import iblvideo_admin
+from iblvideo_admin.errors import UserError
+from iblvideo_admin.files import read_json
+from iblvideo_admin.gpu import choice, inventory
+from iblvideo_admin.queue.ledger import Job, Ledger
+from iblvideo_admin.queue.states import Complete, Errored
+from iblvideo_admin.settings import Settings
+
+STUCK_S = 600.0  # no new frame for so long
+
+
+def take(settings: Settings) -> dict[str, Any]:
+    """The data of ``status``.  Raises ``toolchain.unknown`` and ``state.not_usable``."""
+    now = time.time()
+    cards = inventory.look()
+    toolchain = choice.resolve(settings, cards)
+    snapshot: dict[str, Any] = {
+        "host": socket.gethostname(),
+        "time": now,
+        "age_s": 0.0,
+        "versions": {"iblvideo_admin": iblvideo_admin.__version__, "driver": cards.driver},
+        "gpus": [gpu.as_data() for gpu in cards.gpus],
+        "toolchain": {"name": toolchain.name, "interpreter": str(settings.interpreter(toolchain.name))},
+        "settings_from": list(settings.sources) or ["defaults"],
+        "disks": _disks(settings),
+        "check": None,
+        "service": None,
+        "outbox": None,
+        **_queue(settings, now),
+    }
+    snapshot["attention"] = _attention(snapshot)
+    return snapshot
+
+
+def _queue(settings: Settings, now: float) -> dict[str, Any]:
+    empty: dict[str, Any] = {"queue": {}, "held": None, "running": [], "last_complete": None, "failures": []}
+    if not (settings.state_dir / "ledger.sqlite").exists():
+        return empty
+    try:
+        with Ledger(settings.state_dir) as ledger:
+            complete = [job for job in ledger.jobs("Complete") if isinstance(job.state, Complete)]
+            last = max(complete, key=lambda job: job.state.since, default=None)
+            return {
+                "queue": ledger.counts(),
+                "held": ledger.held(),
+                "running": [_running(job, ledger, now) for job in ledger.jobs("Started")],
+                "last_complete": _brief(last) if last else None,
+                "failures": [_failed(job) for job in ledger.jobs("Errored")],
+            }
+    except UserError as error:
+        return {**empty, "problem": error.message}
+
+
+def _brief(job: Job) -> dict[str, Any]:
+    return {"id": job.id, "session": job.session, "camera": job.camera, **job.state.as_data()}
+
+
+def _running(job: Job, ledger: Ledger, now: float) -> dict[str, Any]:
+    path = ledger.paths(job.id).progress
+    progress = read_json(path) or {}
+    written = progress.get("written", job.state.since)
+    return {
+        **_brief(job),
+        "stage": progress.get("stage"),
+        "frames_done": progress.get("done"),
+        "frames_total": progress.get("total"),
+        "fps": progress.get("fps"),
+        "eta_s": progress.get("eta_s"),
+        "stuck": now - written > STUCK_S,
+    }
+
+
+def _failed(job: Job) -> dict[str, Any]:
+    assert isinstance(job.state, Errored)
+    return _brief(job)
+
+
+def _disks(settings: Settings) -> list[dict[str, Any]]:
+    disks = []
+    for name in ("subjects_dir", "state_dir"):
+        folder: Path = getattr(settings, name)
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        usage = shutil.disk_usage(existing)
+        disks.append(
+            {"name": name, "path": str(folder), "exists": folder.exists(), "free": usage.free, "total": usage.total}
+        )
+    return disks
+
+
+def _attention(snapshot: dict[str, Any]) -> list[str]:
+    """What needs a person."""
+    wanted = [
+        f"job {failed['id']} ({failed['session']} {failed['camera']}): {failed['code']}: {failed['message']}"
+        for failed in snapshot["failures"]
+    ]
+    wanted += [
+        f"job {job['id']} has had no new frame for {STUCK_S:.0f} s" for job in snapshot["running"] if job["stuck"]
+    ]
+    if snapshot["held"]:
+        wanted.append(f"the queue is held {snapshot['held']}")
+    wanted += [f"there is no {disk['name']} {disk['path']}" for disk in snapshot["disks"] if not disk["exists"]]
+    if snapshot.get("problem"):
+        wanted.append(snapshot["problem"])
+    return wanted

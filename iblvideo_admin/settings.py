@@ -1,0 +1,128 @@
+"""Configuration: defaults, then the system's file, then the user's, then the environment; later wins.
+
+Files are TOML.  ``IBLVIDEO_ADMIN_CONFIG`` names the only file to be read instead of the two usual ones;
+``IBLVIDEO_ADMIN_<FIELD>`` sets one field.  Every path can be moved, so that a user without root runs wholly
+inside one folder.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from iblvideo_admin.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PREFIX = "IBLVIDEO_ADMIN_"
+SYSTEM_FILE = Path("/etc/iblvideo-admin/config.toml")
+
+
+def _described(default: Any, meaning: str) -> Any:
+    """A field with its default and the sentence that documents it."""
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata={"meaning": meaning})
+    return field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be configured; ``docs/settings.md`` lists the fields with their meanings."""
+
+    subjects_dir: Path = _described(
+        Path("/mnt/s0/Data/Subjects"), "sessions lie below this folder, and nothing outside it is read or written"
+    )
+    state_dir: Path = _described(Path("/var/lib/iblvideo-admin"), "jobs, their logs and the ledger")
+    weights_dir: Path = _described(Path("/opt/iblvideo/weights/current"), "the networks' folders")
+    scratch_dir: Path = _described(Path("/var/tmp/iblvideo-admin"), "room for caches; nothing in it is missed")
+    lock_dir: Path = _described(
+        Path("/run/lock/iblvideo-admin"), "locks of devices and videos, one folder for all users of the server"
+    )
+    toolchain: str = _described("auto", "which software stack tracks; auto chooses by the GPUs")
+    engine: str = _described("auto", "which engine runs the networks; auto takes the toolchain's")
+    dlc_python: Path | None = _described(
+        None, "the toolchain's interpreter; without it the one that the roles install is used"
+    )
+    cuda_root: Path | None = _described(None, "the toolchain's CUDA; without it /usr/local/cuda-X.Y")
+    gpus: str = _described("all", "which GPUs may be used: all, none, or their numbers with commas")
+    alyx_url: str = _described("", "address of the lab's Alyx")
+    lab: str = _described("", "the lab's name in Alyx")
+    data_repository: str = _described("", "this server's data repository in Alyx")
+    slurm: dict[str, Any] = _described({}, "options of the Slurm executor")
+    windows: dict[str, Any] = _described(
+        {}, "points by hand per camera, in raw pixels, where the region network finds nothing"
+    )
+    sources: tuple[str, ...] = _described((), "where the settings came from (not settable)")
+
+    def interpreter(self, toolchain: str) -> Path:
+        """The Python of ``toolchain``'s environment on this host."""
+        return self.dlc_python or Path("/opt/iblvideo/envs") / toolchain / "current/bin/python"
+
+
+_SETTABLE = {f.name: f for f in fields(Settings) if f.name != "sources"}
+_PATHS = {name for name, f in _SETTABLE.items() if "Path" in str(f.type)}
+_TABLES = {name for name, f in _SETTABLE.items() if "dict" in str(f.type)}
+
+
+def user_file() -> Path:
+    """The user's own configuration file."""
+    return Path.home() / ".config/iblvideo-admin/config.toml"
+
+
+def files(environment: dict[str, str] | None = None) -> tuple[Path, ...]:
+    """The files that are looked for, in the order in which they are read."""
+    named = (os.environ if environment is None else environment).get(PREFIX + "CONFIG")
+    return (Path(named),) if named else (SYSTEM_FILE, user_file())
+
+
+def load(environment: dict[str, str] | None = None) -> Settings:
+    """Read the configuration.  Raises ``settings.invalid`` for an unknown field, a wrong type or a bad file."""
+    env = dict(os.environ if environment is None else environment)
+    values: dict[str, Any] = {}
+    sources: list[str] = []
+    for path in files(env):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            if PREFIX + "CONFIG" in env:
+                raise UserError("settings.invalid", f"{PREFIX}CONFIG names {path}, which does not exist") from None
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError("settings.invalid", f"{path} cannot be read: {error}") from error
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise UserError("settings.invalid", f"{path} is not valid TOML: {error}") from error
+        for name, value in table.items():
+            values[name] = _checked(name, value, str(path))
+        sources.append(str(path))
+    for name in _SETTABLE.keys() - _TABLES:
+        if (given := env.get(PREFIX + name.upper())) is not None:
+            values[name] = _checked(name, given, PREFIX + name.upper())
+            sources.append(PREFIX + name.upper())
+    return Settings(**values, sources=tuple(sources))
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    if name not in _SETTABLE:
+        raise UserError("settings.invalid", f"{where}: there is no field {name!r}")
+    wanted = "a table" if name in _TABLES else "a text"
+    if not isinstance(value, dict if name in _TABLES else str):
+        raise UserError("settings.invalid", f"{where}: {name} must be {wanted}, not {value!r}")
+    if name not in _PATHS:
+        return value
+    path = Path(str(value)).expanduser()
+    if not path.is_absolute():
+        raise UserError("settings.invalid", f"{where}: {name} must be an absolute path, not {value!r}")
+    return path
+
+
+def as_data(settings: Settings) -> dict[str, Any]:
+    """The settings as plain values, for `config show` and the provenance."""
+    return {name: str(value) if isinstance(value := getattr(settings, name), Path) else value for name in _SETTABLE}

@@ -1,0 +1,160 @@
+"""One video, from file to table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import iblvideo_admin
+from iblvideo_admin.engines import weights
+from iblvideo_admin.engines.base import Engine
+from iblvideo_admin.files import sha256
+from iblvideo_admin.rigs import NETWORKS, Camera
+from iblvideo_admin.sessions import Video
+from iblvideo_admin.tracking import drawing, filter, regions, single_pass, table
+from iblvideo_admin.tracking.pictures import Cutter, to_raw
+from iblvideo_admin.tracking.video import Reader
+from iblvideo_admin.tracking.windows_file import Points
+
+PROVENANCE_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a video is: the stage (``starting``, ``regions``, ``tracking``) and its steps."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What became of a video.  ``fps`` is frames per second of the main pass."""
+
+    frames: int
+    seconds: float
+    fps: float
+    sha256: str
+    warnings: tuple[str, ...]
+
+
+def networks_of(camera: Camera) -> tuple[str, ...]:
+    """Every network that the camera's videos need."""
+    return tuple(dict.fromkeys((camera.region_network, *camera.networks)))
+
+
+def track(
+    video: Video,
+    engine: Engine,
+    weights_dir: Path,
+    *,
+    by_hand: Points | None = None,
+    replace: bool = False,
+    about: Mapping[str, Any] | None = None,
+    pictures: Path | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Tracked:
+    """Track one video and deliver its table.
+
+    ``by_hand`` gives the windows' anchors in raw pixels; ``about`` goes into the provenance (toolchain, GPU,
+    driver ...); ``pictures`` is a folder for what a person should see when nothing is found.  Raises
+    :class:`UserError` with a code of the video, the regions, the weights, the output or the engine; nothing
+    half-written is left then.
+    """
+    started = time.time()
+    camera = video.camera
+    reader = Reader(video.path, camera)
+    networks = weights.load(weights_dir, networks_of(camera))
+    table.prepare(video)
+    progress(Progress("starting", 0, reader.info.frames))
+    versions = engine.load(networks)
+    ready = time.time()
+    if by_hand is not None:
+        where = regions.by_hand(by_hand, camera)
+    else:
+        where = regions.find(
+            reader, camera, engine, _Sheet(camera, pictures), lambda done, of: progress(Progress("regions", done, of))
+        )
+    placed = time.time()
+    found = single_pass.run(
+        reader,
+        camera,
+        Cutter(camera, reader.levels, where.windows),
+        engine,
+        {network.name: network.batch_size for network in networks},
+        lambda done: progress(Progress("tracking", done, reader.info.frames)),
+    )
+    tracked = time.time()
+    points, unfiltered = _full_frame(found, camera, {n.name: n.points for n in networks}, where)
+    if unfiltered:
+        reader.warnings.append(f"fewer than {filter.WIDTH} frames: left unfiltered")
+    frames = len(next(iter(points.values())))
+    provenance = {
+        "schema": PROVENANCE_SCHEMA,
+        "software": {"iblvideo_admin": iblvideo_admin.__version__, "engine": engine.name, **versions},
+        "video": {
+            "name": video.path.name,
+            "sha256": sha256(video.path),
+            "frames": frames,
+            **{key: getattr(reader.info, key) for key in ("rate", "codec", "pixel_format")},
+            "container_frames": reader.info.frames,
+        },
+        "weights": {
+            "version": weights.version(weights_dir),
+            "networks": {n.name: {"folder": n.folder.name, "sha256": n.sha256()} for n in networks},
+        },
+        "regions": where.as_data(),
+        "filter": {"median": 0 if unfiltered else filter.WIDTH},
+        "batch_sizes": {n.name: n.batch_size for n in networks},
+        "warnings": list(reader.warnings),
+        "started": started,
+        "seconds": {"start": ready - started, "regions": placed - ready, "tracking": tracked - placed},
+        **(about or {}),
+    }
+    digest = table.deliver(video, table.columns(points), provenance, replace=replace)
+    spent = time.time() - started
+    return Tracked(frames, spent, frames / max(tracked - placed, 1e-9), digest, tuple(reader.warnings))
+
+
+class _Sheet:
+    """Draws the frames in which no anchor was found."""
+
+    def __init__(self, camera: Camera, folder: Path | None) -> None:
+        self._names = NETWORKS[camera.region_network].points
+        self._folder = folder
+
+    def __call__(self, shown: list[tuple[int, np.ndarray, np.ndarray]]) -> Path | None:
+        if self._folder is None:
+            return None
+        drawn = [
+            drawing.labelled(
+                frame,
+                {name: (float(x), float(y), float(p)) for name, (x, y, p) in zip(self._names, points, strict=False)},
+                title=f"frame {number}: what the region network thinks (rings: not sure)",
+            )
+            for number, frame, points in shown
+        ]
+        return drawing.sheet(drawn, self._folder / "regions.png")
+
+
+def _full_frame(
+    found: Mapping[str, np.ndarray],
+    camera: Camera,
+    names: Mapping[str, tuple[str, ...]],
+    where: regions.Regions,
+) -> tuple[dict[str, np.ndarray], bool]:
+    """Filter in the network's pixels, then full-frame positions by point; and whether nothing was filtered."""
+    points: dict[str, np.ndarray] = {}
+    unfiltered = False
+    for network in camera.networks:
+        values = np.asarray(found[network], np.float64)
+        unfiltered |= not filter.median(values)
+        raw = to_raw(values, network, camera, where.windows)
+        points |= {name: raw[:, names[network].index(name)] for name in NETWORKS[network].points}
+    return points, unfiltered

@@ -1,0 +1,75 @@
+"""Points that a person gives where the region network finds nothing: ``--windows FILE`` or the settings.
+
+TOML (or JSON), per camera the anchors in raw pixels::
+
+    [left]
+    nose_tip = [340, 560]
+    pupil_top_r = [640, 313]
+    tube_top = [330, 672]
+    tube_bottom = [318, 728]
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from iblvideo_admin.errors import UserError
+from iblvideo_admin.rigs import CAMERAS, Camera
+from iblvideo_admin.tracking.regions import needed
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Points = dict[str, tuple[float, float]]
+
+
+def read(path: Path) -> dict[str, Points]:
+    """The points per camera.  Raises ``windows.invalid``."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise UserError("windows.invalid", f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    return checked(content, str(path))
+
+
+def checked(content: Any, where: str) -> dict[str, Points]:
+    """The same from a table that was read elsewhere (the settings).  Raises ``windows.invalid``."""
+    if not isinstance(content, Mapping):
+        raise UserError("windows.invalid", f"{where}: not a table of cameras")
+    for name in content:
+        if name not in CAMERAS:
+            raise UserError("windows.invalid", f"{where}: there is no camera {name!r}")
+    return {name: _points(CAMERAS[name], points, where) for name, points in content.items()}
+
+
+def _points(camera: Camera, points: Any, where: str) -> Points:
+    if not isinstance(points, Mapping):
+        raise UserError("windows.invalid", f"{where}: {camera.name} is not a table of points")
+    result: Points = {}
+    for name in needed(camera):
+        if name not in points:
+            raise UserError("windows.invalid", f"{where}: {camera.name} lacks the point {name}")
+        result[name] = _position(points[name], camera, f"{where}: {camera.name}.{name}")
+    if unknown := points.keys() - set(needed(camera)):
+        raise UserError("windows.invalid", f"{where}: {camera.name} has no anchor {sorted(unknown)[0]!r}")
+    return result
+
+
+def _position(value: Any, camera: Camera, where: str) -> tuple[float, float]:
+    number = (int, float)
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(v, number) for v in value)):
+        raise UserError("windows.invalid", f"{where} must be [x, y], not {value!r}")
+    x, y = float(value[0]), float(value[1])
+    if not (math.isfinite(x) and math.isfinite(y) and 0 <= x < camera.width and 0 <= y < camera.height):
+        raise UserError(
+            "windows.invalid", f"{where} = [{x:g}, {y:g}] lies outside the picture of {camera.width}x{camera.height}"
+        )
+    return x, y
