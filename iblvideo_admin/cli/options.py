@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from enum import Enum
+from typing import Annotated
 
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")]
 
-CameraName = Literal["left", "right", "body"]
-StatusName = Literal["Waiting", "Held", "Started", "Complete", "Errored", "Incomplete", "Empty", "Abandoned"]
+
+class CameraName(str, Enum):
+    """The cameras of :mod:`iblvideo_admin.rigs`, spelled out so that the command line starts without it."""
+
+    left = "left"
+    right = "right"
+    body = "body"
+
+
+class StatusName(str, Enum):
+    """The statuses of :mod:`iblvideo_admin.queue.states`."""
+
+    Waiting = "Waiting"
+    Held = "Held"
+    Started = "Started"
+    Complete = "Complete"
+    Errored = "Errored"
+    Incomplete = "Incomplete"
+    Empty = "Empty"
+    Abandoned = "Abandoned"

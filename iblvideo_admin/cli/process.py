@@ -49,7 +49,7 @@ def process(
     signal.signal(signal.SIGTERM, _interrupt)
     wishes = processing.Wishes(
         paths=tuple(paths or ()),
-        cameras=tuple(camera or ()),
+        cameras=tuple(choice.value for choice in camera or ()),
         engine=engine,
         since=since.strftime("%Y-%m-%d") if since else "",
         windows=windows,

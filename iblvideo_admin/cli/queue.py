@@ -33,10 +33,10 @@ def list_(
     """All jobs, or some."""
 
     def work(ledger: Any) -> Result:
-        cameras = set(camera or ())
+        cameras = {choice.value for choice in camera or ()}
         jobs = [
             job.as_data()
-            for job in ledger.jobs(*(status or ()))
+            for job in ledger.jobs(*(choice.value for choice in status or ()))
             if not cameras or job.camera in cameras
         ]
         return Result("queue list", {"jobs": jobs, "counts": ledger.counts(), "held": ledger.held()})

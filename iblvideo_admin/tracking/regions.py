@@ -17,16 +17,21 @@ from iblvideo_admin.tracking.video import Reader
 
 SURE = 0.9  # likelihood from which a point counts
 FEWEST, MOST = 20, 500  # frames looked at
+# The mouse's head is fixed, so an anchor is one place. Sure points farther from their median than half a window are
+# chance and left out of the mean; an anchor that is sure in too few frames, or of which most points are left out, is
+# none. (The IBL's pipeline takes the mean of whatever is sure: the same where nothing is chance.)
+LEAST_PART = 0.1
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """A point's mean position in the networks' frame, its spread, and from how many frames."""
+    """A point's mean position in the networks' frame, its spread (px), from how many frames, and how many left out."""
 
     x: float
     y: float
     spread: float
     frames: int
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,16 +93,14 @@ def find(
         progress(len(looked), len(numbers))
     if not found:
         raise UserError("video.corrupt", f"none of {len(numbers)} sampled frames of {reader.path} can be decoded")
-    anchors = _anchors(np.stack(found), network.points)
+    everywhere = _sure_points(np.stack(found), network.points, camera)
+    anchors = {name: anchor for name, anchor in everywhere.items() if _is_place(anchor, len(looked))}
     missing = _missing(anchors, camera)
     if missing:
         drawn = picture(shown)
         where = f"; what was looked at: {drawn}" if drawn else ""
-        best = ", ".join(f"{name} {np.stack(found)[:, network.points.index(name), 2].max():.2f}" for name in missing)
-        raise UserError(
-            "regions.not_found",
-            f"no anchor found in {len(looked)} frames of {reader.path} (best likelihood: {best}){where}",
-        )
+        seen = ", ".join(f"{name} {_seen(everywhere.get(name), len(looked))}" for name in missing)
+        raise UserError("regions.not_found", f"no anchor found in {reader.path}: {seen}{where}")
     return Regions("found", anchors, _windows(anchors, camera), tuple(looked))
 
 
@@ -107,15 +110,36 @@ def needed(camera: Camera) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _anchors(points: np.ndarray, names: tuple[str, ...]) -> dict[str, Anchor]:
+def _sure_points(points: np.ndarray, names: tuple[str, ...], camera: Camera) -> dict[str, Anchor]:
+    """From (frames, points, 3): each anchor that is sure anywhere, chance left out."""
     anchors = {}
     for column, name in enumerate(names):
         sure = points[points[:, column, 2] >= SURE, column, :2].astype(float)
-        if len(sure):
-            x, y = sure.mean(axis=0)
-            spread = float(np.hypot(*sure.std(axis=0)))
-            anchors[name] = Anchor(float(x), float(y), spread, len(sure))
+        if not len(sure):
+            continue
+        near = np.abs(sure - np.median(sure, axis=0)).max(axis=1) <= _half_window(name, camera)
+        kept = sure[near] if near.any() else sure
+        x, y = kept.mean(axis=0)
+        spread = float(np.hypot(*kept.std(axis=0)))
+        anchors[name] = Anchor(float(x), float(y), spread, int(near.sum()), int((~near).sum()))
     return anchors
+
+
+def _half_window(name: str, camera: Camera) -> float:
+    """Half the side of the smallest window that the anchor places."""
+    windows = [w for network in camera.networks if (w := NETWORKS[network].window) and name in w.anchors]
+    return min((min(window.width, window.height) for window in windows), default=0) / 2
+
+
+def _is_place(anchor: Anchor, looked: int) -> bool:
+    """Whether the sure points of an anchor mean one place in the picture."""
+    return anchor.frames >= LEAST_PART * looked and anchor.frames > anchor.left_out
+
+
+def _seen(anchor: Anchor | None, looked: int) -> str:
+    if anchor is None:
+        return f"is sure in none of {looked} frames"
+    return f"is sure at one place in {anchor.frames} of {looked} frames, elsewhere in {anchor.left_out}"
 
 
 def _missing(anchors: Mapping[str, Anchor], camera: Camera) -> list[str]:
