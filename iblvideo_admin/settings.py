@@ -54,6 +54,9 @@ class Settings:
     alyx_url: str = _described("", "address of the lab's Alyx")
     lab: str = _described("", "the lab's name in Alyx")
     data_repository: str = _described("", "this server's data repository in Alyx")
+    retry_wait_s: float = _described(
+        5.0, "seconds before a job that failed for a passing reason is tried again, times the attempt's number"
+    )
     slurm: dict[str, Any] = _described({}, "options of the Slurm executor")
     windows: dict[str, Any] = _described(
         {}, "points by hand per camera, in raw pixels, where the region network finds nothing"
@@ -67,6 +70,7 @@ class Settings:
 
 _SETTABLE = {f.name: f for f in fields(Settings) if f.name != "sources"}
 _PATHS = {name for name, f in _SETTABLE.items() if "Path" in str(f.type)}
+_NUMBERS = {name for name, f in _SETTABLE.items() if f.type == "float"}
 _TABLES = {name for name, f in _SETTABLE.items() if "dict" in str(f.type)}
 
 
@@ -112,6 +116,8 @@ def load(environment: dict[str, str] | None = None) -> Settings:
 def _checked(name: str, value: Any, where: str) -> Any:
     if name not in _SETTABLE:
         raise UserError("settings.invalid", f"{where}: there is no field {name!r}")
+    if name in _NUMBERS:
+        return _number(name, value, where)
     wanted = "a table" if name in _TABLES else "a text"
     if not isinstance(value, dict if name in _TABLES else str):
         raise UserError("settings.invalid", f"{where}: {name} must be {wanted}, not {value!r}")
@@ -121,6 +127,15 @@ def _checked(name: str, value: Any, where: str) -> Any:
     if not path.is_absolute():
         raise UserError("settings.invalid", f"{where}: {name} must be an absolute path, not {value!r}")
     return path
+
+
+def _number(name: str, value: Any, where: str) -> float:
+    try:
+        if isinstance(value, bool) or not 0 <= (number := float(value)) < float("inf"):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise UserError("settings.invalid", f"{where}: {name} must be a number from 0 on, not {value!r}") from None
+    return number
 
 
 def as_data(settings: Settings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 
 from iblvideo_admin import __version__
 from iblvideo_admin.cli import check_gpu, config, process, queue, run_job, status
-from iblvideo_admin.errors import CATALOGUE, UserError
+from iblvideo_admin.errors import CATALOGUE, INTERRUPTED, UserError
 from iblvideo_admin.render import render
 from iblvideo_admin.result import Result
 
@@ -52,14 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         outcome = Result.failure(name, error)
     except (KeyboardInterrupt, typer.Abort):
-        kind = CATALOGUE["interrupted"]
-        outcome = Result.failure(name, UserError("interrupted", "interrupted", kind.remedy))
+        outcome = INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone: nobody is left to be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         traceback.print_exc()
         outcome = Result.failure(name, UserError("bug", f"{type(error).__name__}: {error}"))
+    if outcome == INTERRUPTED:  # typer, by version, raises or returns it
+        outcome = Result.failure(name, UserError("interrupted", "the command was interrupted"))
     if not isinstance(outcome, Result):
         return int(outcome or 0)
     try:

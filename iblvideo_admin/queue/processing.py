@@ -69,7 +69,7 @@ def process(wishes: Wishes, settings: Settings, observer: worker.Observer) -> Re
         if not named:
             mine += [job.id for job in ledger.jobs("Waiting", "Started") if job.id not in mine]
         before = {job.id for job in ledger.jobs() if job.state.status in ENDED} & set(mine)
-        _run(ledger, mine, observer, wishes.max_jobs)
+        _run(ledger, mine, observer, settings, wishes.max_jobs)
         ended = [ledger.job(number) for number in mine if named or number not in before]
         held = ledger.held()
         data = {
@@ -118,11 +118,13 @@ def _require_ready(wishes: Wishes, settings: Settings) -> None:
     raise errors[0]
 
 
-def _run(ledger: Ledger, numbers: Collection[int], observer: worker.Observer, most: int | None) -> None:
+def _run(
+    ledger: Ledger, numbers: Collection[int], observer: worker.Observer, settings: Settings, most: int | None
+) -> None:
     lease = worker.worker_lease(ledger)
     if lease is not None:
         with lease:
-            worker.drain(ledger, observer, only=numbers, most=most)
+            worker.drain(ledger, observer, settings.retry_wait_s, only=numbers, most=most)
         return
     _follow(ledger, numbers, observer, most)
 

@@ -1,0 +1,57 @@
+"""What all tests share: a lab in a folder, the interpreter of the real toolchain, the data beside the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from lab import Lab
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """A whole set-up in one folder, with a stand-in for the Python 3.7 environment."""
+    return Lab(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def dlc_python() -> Path:
+    """The real TensorFlow 1.13.1 and DeepLabCut 2.1.5.2; ``make test`` builds it."""
+    named = os.environ.get("IBLVIDEO_ADMIN_TEST_DLC_PYTHON")
+    path = Path(named) if named else ROOT / ".cache/dlc-tf1-cpu/current/bin/python"
+    if not path.exists():
+        pytest.skip(f"SKIPPED: no environment of toolchain dlc-tf1-cpu at {path}; `make test` builds one")
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Recordings of real rigs, which the project does not contain."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("SKIPPED: the folder of real recordings is not beside the checkout")
+    return folder
+
+
+@pytest.fixture
+def not_root() -> None:
+    """For what file permissions forbid: root may do everything."""
+    if os.geteuid() == 0:
+        pytest.skip("SKIPPED: root is not bound by file permissions")
+
+
+def pytest_configure() -> None:
+    """Fail early, with a reason, where the package under test is not the one of this checkout."""
+    import iblvideo_admin
+
+    if not Path(iblvideo_admin.__file__).is_relative_to(ROOT):
+        raise pytest.UsageError(f"iblvideo_admin is imported from {iblvideo_admin.__file__}, not from {ROOT}")
+    subprocess.run([sys.executable, "-c", "import iblvideo_admin"], check=True, cwd=ROOT)

@@ -1,0 +1,63 @@
+"""Stands in for the toolchain's Python 3.7: runs the real sidecar's protocol with networks that need no TensorFlow.
+
+``STAND_IN`` in the environment makes it misbehave: ``unsure`` (nothing found), ``crash``, ``exit``, ``fail``.
+Its networks find every point at the middle of the picture, so that what comes out is known.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from iblvideo_admin.engines import tensorflow1_sidecar as sidecar
+from iblvideo_admin.engines import weights
+
+MODE = os.environ.get("STAND_IN", "")
+
+
+class Network:
+    def __init__(self, snapshot: str, pose_config: str) -> None:
+        folder = Path(pose_config)
+        self._points = len(weights._yaml(folder)["all_joints_names"])
+
+    def points(self, images: np.ndarray) -> np.ndarray:
+        if MODE == "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if MODE == "exit":
+            os._exit(3)
+        if MODE == "fail":
+            raise RuntimeError("Blas GEMM launch failed\nsecond line")
+        sys.stdout.write("what TensorFlow prints goes to a log\n")
+        height, width = images.shape[1:]
+        likelihood = 0.5 if MODE == "unsure" else 0.99
+        return np.tile(np.float32([width / 2, height / 2, likelihood]), (len(images), self._points, 1))
+
+
+def main() -> None:
+    script, arguments = Path(sys.argv[1]).name, sys.argv[2:]
+    if script == "tensorflow1_sidecar.py":
+        sidecar.Network, sidecar.versions = Network, lambda: {"tensorflow": "stand-in"}
+        sidecar.main(arguments)
+    elif script == "tensorflow1_probe.py" and arguments == ["packages"]:
+        from iblvideo_admin import toolchains
+
+        installed = dict(toolchains.load("dlc-tf1-cpu").versions())
+        if MODE == "wrong_package":
+            installed["numpy"] = "1.21.6"
+        print(json.dumps({"python": "3.7.16", "packages": installed}))
+    elif script == "tensorflow1_probe.py":
+        if MODE == "no_libcublas":
+            sys.exit("ImportError: libcublas.so.10.0: cannot open shared object file: No such file or directory")
+        error = 0.5 if MODE == "wrong_numbers" else 1e-6
+        devices = [["/device:CPU:0", "CPU", ""]]
+        answer = {"tensorflow": "1.13.1", "devices": devices, "matmul_error": error, "convolution_error": 1e-6}
+        print(json.dumps(answer))
+    else:
+        sys.exit(f"unexpected: {sys.argv}")
+
+
+if __name__ == "__main__":
+    main()
