@@ -40,7 +40,10 @@ class Settings:
     )
     state_dir: Path = _described(Path("/var/lib/iblvideo-admin"), "jobs, their logs and the ledger")
     weights_dir: Path = _described(Path("/opt/iblvideo/weights/current"), "the networks' folders")
-    scratch_dir: Path = _described(Path("/var/tmp/iblvideo-admin"), "room for caches; nothing in it is missed")
+    scratch_dir: Path = _described(
+        Path("/var/tmp/iblvideo-admin"),  # noqa: S108  it holds caches only
+        "room for caches; nothing in it is missed",
+    )
     lock_dir: Path = _described(
         Path("/run/lock/iblvideo-admin"), "locks of devices and videos, one folder for all users of the server"
     )
@@ -51,13 +54,13 @@ class Settings:
     )
     cuda_root: Path | None = _described(None, "the toolchain's CUDA; without it /usr/local/cuda-X.Y")
     gpus: str = _described("all", "which GPUs may be used: all, none, or their numbers with commas")
-    alyx_url: str = _described("", "address of the lab's Alyx")
-    lab: str = _described("", "the lab's name in Alyx")
-    data_repository: str = _described("", "this server's data repository in Alyx")
+    alyx_url: str = _described("", "address of the lab's Alyx (not used yet)")
+    lab: str = _described("", "the lab's name in Alyx (not used yet)")
+    data_repository: str = _described("", "this server's data repository in Alyx (not used yet)")
     retry_wait_s: float = _described(
         5.0, "seconds before a job that failed for a passing reason is tried again, times the attempt's number"
     )
-    slurm: dict[str, Any] = _described({}, "options of the Slurm executor")
+    slurm: dict[str, Any] = _described({}, "options of the Slurm executor (not used yet)")
     windows: dict[str, Any] = _described(
         {}, "points by hand per camera, in raw pixels, where the region network finds nothing"
     )

@@ -72,16 +72,16 @@ class Lab:
             text=True,
         )
 
-    def run(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str | Path, limit_s: float = LIMIT_S, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command; it must end, and no trace may be seen."""
         with self.start(*arguments, **environment) as process:
-            out, err = process.communicate(timeout=LIMIT_S)
+            out, err = process.communicate(timeout=limit_s)
         assert "Traceback" not in err, err
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def json(self, *arguments: str | Path, **environment: str) -> dict[str, Any]:
+    def json(self, *arguments: str | Path, limit_s: float = LIMIT_S, **environment: str) -> dict[str, Any]:
         """Run a command with ``--json``; standard output must be one document that fits the exit status."""
-        done = self.run(*arguments, "--json", **environment)
+        done = self.run(*arguments, "--json", limit_s=limit_s, **environment)
         document = json.loads(done.stdout)
         assert document["schema"] == 1
         assert document["exit_code"] == done.returncode
@@ -109,9 +109,8 @@ def make_weights(folder: Path) -> Path:
         model = project / "dlc-models/iteration-0" / f"{task}Jan1-trainset95shuffle1"
         for part in ("train", "test"):
             (model / part).mkdir(parents=True)
-        config = {
-            "Task": task, "date": "Jan1", "iteration": 0, "TrainingFraction": [0.95], "snapshotindex": -1, "batch_size": 4,
-        }  # fmt: skip
+        config = {"Task": task, "date": "Jan1", "iteration": 0, "TrainingFraction": [0.95], "snapshotindex": -1}
+        config["batch_size"] = 4
         (project / "config.yaml").write_text(yaml.safe_dump(config))
         pose = {"all_joints_names": list(network.points), "net_type": "stand-in"}
         (model / "test/pose_cfg.yaml").write_text(yaml.safe_dump(pose))

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has gone: nobody is left to be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  a bug: shown as one, still one document
         traceback.print_exc()
         outcome = Result.failure(name, UserError("bug", f"{type(error).__name__}: {error}"))
     if outcome == INTERRUPTED:  # typer, by version, raises or returns it

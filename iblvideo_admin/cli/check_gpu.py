@@ -1,4 +1,4 @@
-"""``check-gpu``: does the set-up work, and if not, which layer is at fault?"""
+"""``check-gpu``: whether the set-up works, and if not, which layer is at fault."""
 
 from __future__ import annotations
 

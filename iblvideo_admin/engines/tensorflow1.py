@@ -141,7 +141,7 @@ class TensorFlow1:
                     self._settle(*message)
             except UserError as error:
                 self._fail(error)
-            except Exception as error:  # nothing that it may send must leave somebody waiting
+            except Exception as error:  # noqa: BLE001  nothing that it may send must leave somebody waiting
                 self._fail(UserError("engine.garbage", f"the engine's process sent something else: {error}"))
 
     def _settle(self, kind: int, fields: dict[str, Any], payload: bytearray) -> None:

@@ -31,7 +31,7 @@ def check_gpu(settings: Settings, *, toolchain: str | None = None, level: str = 
         "verdict": verdict,
         "level": level,
         "toolchain": chosen.name,
-        "recommended_toolchain": choice.recommended(cards),
+        "recommended_toolchain": choice.recommended(choice.allowed(settings, cards)),
         "gpus": [gpu.as_data() for gpu in cards.gpus],
         "driver": cards.driver,
         "checks": [

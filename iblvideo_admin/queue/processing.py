@@ -112,9 +112,10 @@ def _require_ready(wishes: Wishes, settings: Settings) -> None:
     for camera in CAMERAS.values():
         try:
             weights.load(settings.weights_dir, networks_of(camera))
-            return
         except UserError as error:
             errors.append(error)
+        else:
+            return
     raise errors[0]
 
 
@@ -171,9 +172,8 @@ def _skipped(skipped: planning.Skipped) -> dict[str, Any]:
 
 def _failures(planned: planning.Plan, jobs: list[Job]) -> tuple[int, tuple[Problem, ...]]:
     problems = [Problem.of(skipped.problem) for skipped in planned.skipped if skipped.problem]
-    for job in jobs:
-        if isinstance(job.state, Errored):
-            problems.append(Problem(job.state.code, job.state.message, job.state.remedy))
+    states = [job.state for job in jobs]
+    problems += [Problem(s.code, s.message, s.remedy) for s in states if isinstance(s, Errored)]
     unfinished = [job for job in jobs if job.state.status == "Held"]
     return (FAILED if problems or unfinished else 0), tuple(problems)
 

@@ -82,7 +82,7 @@ def run_job(folder: Path, settings: Settings) -> JobResult:
         result = _complete(request, tracked, started)
     except UserError as error:
         result = _errored(error, started)
-    except Exception as error:  # a bug ends the job, not the worker; the trace is in the log
+    except Exception as error:  # noqa: BLE001  a bug ends the job, not the worker; the trace is in the log
         traceback.print_exc()
         result = _errored(UserError("bug", f"{type(error).__name__}: {error}"), started)
     write_json(paths.result, asdict(result))
@@ -98,7 +98,7 @@ def _tracked(paths: JobPaths, request: Request, settings: Settings, lock: Lease,
     cards = inventory.look()
     toolchain = choice.resolve(settings, cards)
     start.engine_name(request.engine, settings, toolchain)
-    gpu = _card(cards, toolchain)
+    gpu = _card(settings, cards, toolchain)
     with _lease(settings, video.key, f"{video.path}") as mine, _lease(settings, gpu or "cpu", "the device") as device:
         inherited = (lock.descriptor, mine.descriptor, device.descriptor)
         with start.start(settings, toolchain, log, gpu=gpu, lease=inherited) as engine:
@@ -154,12 +154,13 @@ def _lease(settings: Settings, name: str, what: str) -> Lease:
     return lease
 
 
-def _card(cards: Inventory, toolchain: Toolchain) -> str:
+def _card(settings: Settings, cards: Inventory, toolchain: Toolchain) -> str:
     """The UUID of the card to use; empty for a toolchain without GPU.  Raises ``engine.failed``."""
     if not toolchain.needs_gpu:
         return ""
-    unsuitable = choice.unsuitable(toolchain, cards)
-    for gpu in cards.gpus:
+    mine = choice.allowed(settings, cards)
+    unsuitable = choice.unsuitable(toolchain, mine)
+    for gpu in mine:
         if gpu not in unsuitable:
             return gpu.uuid
     raise UserError("engine.failed", f"there is no GPU here that toolchain {toolchain.name} can use")

@@ -22,7 +22,7 @@ def test_a_session_is_tracked(lab: Lab) -> None:
     videos = [lab.video(camera, frames) for camera, frames in (("left", 3), ("right", 9), ("body", 6))]
     document = lab.json("process", videos[0].session)
     assert document["exit_code"] == 0, document
-    assert outcome(document) == {camera: ("Complete", "") for camera in ("left", "right", "body")}
+    assert outcome(document) == dict.fromkeys(("left", "right", "body"), ("Complete", ""))
     for video, rows in zip(videos, (3, 9, 6), strict=True):
         table = pq.read_table(video.table)
         assert table.num_rows == rows
@@ -189,7 +189,7 @@ def test_overwrite_keeps_the_old_table(lab: Lab) -> None:
     video.table.write_bytes(b"old")
     assert lab.json("process", video.session, "--overwrite")["exit_code"] == 0
     assert pq.read_table(video.table).num_rows == 8
-    kept = [path for path in video.work.rglob(video.table.name)]
+    kept = list(video.work.rglob(video.table.name))
     assert [path.read_bytes() for path in kept] == [b"old"]
 
 
@@ -273,9 +273,9 @@ def test_interrupted_the_job_goes_back(lab: Lab, how: signal.Signals) -> None:
         while time.monotonic() < deadline:
             if ledger.exists():
                 with sqlite3.connect(ledger) as db:
-                    if db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'jobs'").fetchone()[0]:
-                        if db.execute("SELECT status FROM jobs").fetchone() == ("Started",):
-                            break
+                    made = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'jobs'").fetchone()[0]
+                    if made and db.execute("SELECT status FROM jobs").fetchone() == ("Started",):
+                        break
             time.sleep(0.1)
         begun = time.monotonic()
         process.send_signal(how)

@@ -37,12 +37,12 @@ class Finding:
     remedy: str = ""
 
 
-class ProbeFailed(Exception):
+class ProbeError(Exception):
     """The probe's process did not answer; the text is the end of what it printed."""
 
 
 def probe(context: Context, what: str) -> dict[str, Any]:
-    """Run the probe script in the toolchain's Python.  Raises :class:`ProbeFailed`."""
+    """Run the probe script in the toolchain's Python.  Raises :class:`ProbeError`."""
     script = Path(probes.__file__).with_name(f"{context.toolchain.engine}_probe.py")
     python = context.settings.interpreter(context.toolchain.name)
     environment = sidecar_environment(
@@ -54,14 +54,14 @@ def probe(context: Context, what: str) -> dict[str, Any]:
             capture_output=True, text=True, errors="replace", env=environment, timeout=PROBE_LIMIT_S, check=False,
         )  # fmt: skip
     except OSError as error:
-        raise ProbeFailed(f"{python}: {error.strerror}") from error
+        raise ProbeError(f"{python}: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
-        raise ProbeFailed(f"no answer within {PROBE_LIMIT_S} s") from error
+        raise ProbeError(f"no answer within {PROBE_LIMIT_S} s") from error
     try:
         answer = json.loads(done.stdout.strip().splitlines()[-1])
     except (ValueError, IndexError):
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise ProbeFailed(said[-1] if said else f"ended with status {done.returncode} and said nothing") from None
+        raise ProbeError(said[-1] if said else f"ended with status {done.returncode} and said nothing") from None
     if done.returncode != 0 or not isinstance(answer, dict):
-        raise ProbeFailed(f"ended with status {done.returncode}")
+        raise ProbeError(f"ended with status {done.returncode}")
     return answer

@@ -10,7 +10,8 @@ ID, LAYER, NEEDS, NEEDS_GPU = "capability", 8, ("nvml",), True
 
 def check(context: Context) -> Finding:
     """Compute capability within the toolchain's range, driver not below its floor."""
-    toolchain, cards = context.toolchain, context.inventory
+    toolchain, driver = context.toolchain, context.inventory.driver
+    cards = choice.allowed(context.settings, context.inventory)
     assert toolchain.capability is not None
     oldest, newest = toolchain.capability
     if wrong := choice.unsuitable(toolchain, cards):
@@ -21,10 +22,10 @@ def check(context: Context) -> Finding:
             "",
             f"Use toolchain {choice.recommended(cards)}, or set gpus to the cards that fit.",
         )
-    if toolchain.driver_min and _numbers(cards.driver) < _numbers(toolchain.driver_min):
+    if toolchain.driver_min and _numbers(driver) < _numbers(toolchain.driver_min):
         return Finding(
             "fail",
-            f"driver {cards.driver} is older than {toolchain.driver_min}, which {toolchain.name} needs",
+            f"driver {driver} is older than {toolchain.driver_min}, which {toolchain.name} needs",
             "",
             f"Install a driver from {toolchain.driver_min} on.",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeFailed, probe
+from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeError, probe
 
 ID, LAYER, NEEDS, NEEDS_GPU = "compute", 12, ("packages",), False
 _LARGEST = 1e-3
@@ -12,7 +12,7 @@ def check(context: Context) -> Finding:
     """Import, device list, matrix product and convolution against numpy."""
     try:
         answer = probe(context, "compute")
-    except ProbeFailed as error:
+    except ProbeError as error:
         return Finding("fail", "TensorFlow does not start", str(error), "Run with --json and read the evidence.")
     kinds = [kind for _, kind, _ in answer["devices"]]
     worst = max(answer["matmul_error"], answer["convolution_error"])

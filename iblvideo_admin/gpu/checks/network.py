@@ -8,6 +8,7 @@ import numpy as np
 
 from iblvideo_admin.engines import start, weights
 from iblvideo_admin.errors import UserError
+from iblvideo_admin.gpu import choice
 from iblvideo_admin.gpu.checks.base import Context, Finding
 from iblvideo_admin.rigs import NETWORKS
 
@@ -18,7 +19,8 @@ def check(context: Context) -> Finding:
     """Start the engine as a job does and run each network on a small picture."""
     try:
         networks = weights.load(context.settings.weights_dir, NETWORKS)
-        gpu = context.inventory.gpus[0].uuid if context.toolchain.needs_gpu else ""
+        cards = choice.allowed(context.settings, context.inventory)
+        gpu = cards[0].uuid if context.toolchain.needs_gpu else ""
         with (
             tempfile.TemporaryFile() as log,
             start.start(context.settings, context.toolchain, log, gpu=gpu, lease=()) as engine,

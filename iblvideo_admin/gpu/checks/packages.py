@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeFailed, probe
+from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeError, probe
 
 ID, LAYER, NEEDS, NEEDS_GPU = "packages", 11, (), False
 _REMEDY = "Run `ansible-playbook site.yml` again: it builds the environment from the lock."
@@ -14,7 +14,7 @@ def check(context: Context) -> Finding:
     python = context.settings.interpreter(toolchain.name)
     try:
         answer = probe(context, "packages")
-    except ProbeFailed as error:
+    except ProbeError as error:
         return Finding("fail", f"the toolchain's Python {python} cannot be run", str(error), _REMEDY)
     if not answer["python"].startswith(f"{toolchain.python}."):
         return Finding("fail", f"{python} is Python {answer['python']}, not {toolchain.python}", "", _REMEDY)

@@ -1,0 +1,147 @@
+"""The ledger and the table of transitions."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from iblvideo_admin.errors import UserError
+from iblvideo_admin.queue.job import Request
+from iblvideo_admin.queue.ledger import Job, Ledger
+from iblvideo_admin.queue.states import (
+    STATES,
+    TRANSITIONS,
+    Complete,
+    Errored,
+    Held,
+    Started,
+    Waiting,
+    from_data,
+)
+from iblvideo_admin.rigs import CAMERAS
+from iblvideo_admin.sessions import Video
+
+
+def add(ledger: Ledger, subject: str = "KS001", camera: str = "left") -> Job:
+    video = Video(Path("/data/Subjects") / subject / "2026-01-15/001", CAMERAS[camera])
+    return ledger.add(video, Request(str(video.path)))
+
+
+def test_a_job_has_a_row_a_folder_and_a_history(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        job = add(ledger)
+        ledger.move(job.id, Started(5.0, pid=7), "started")
+        ledger.move(job.id, Complete(9.0, 600, 20.0, 30.0, "abc", ("w",)), "tracked")
+    with Ledger(tmp_path) as ledger:  # what counts is what another process sees
+        job = ledger.job(job.id)
+        assert job.state == Complete(9.0, 600, 20.0, 30.0, "abc", ("w",))
+        assert [event.status for event in ledger.events(job.id)] == ["Waiting", "Started", "Complete"]
+        assert ledger.paths(job.id).read_request().video == job.video
+        assert ledger.counts() == {**dict.fromkeys(TRANSITIONS, 0), "Complete": 1}
+
+
+@pytest.mark.parametrize("start", TRANSITIONS)
+@pytest.mark.parametrize("end", TRANSITIONS)
+def test_only_the_transitions_of_the_table(tmp_path: Path, start: str, end: str) -> None:
+    with Ledger(tmp_path) as ledger:
+        job = add(ledger)
+        ledger._db.execute("UPDATE jobs SET status = ?, state = ?", (start, json.dumps(STATES[start](1.0).as_data())))
+        if end in TRANSITIONS[start]:
+            assert ledger.move(job.id, STATES[end](2.0), "").state.status == end
+        else:
+            with pytest.raises(UserError) as caught:
+                ledger.move(job.id, STATES[end](2.0), "")
+            assert caught.value.code == "queue.not_possible"
+            assert ledger.job(job.id).state.status == start
+
+
+def test_the_next_job_is_of_the_highest_priority_then_the_oldest_and_due(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        first, second, third = (add(ledger, name) for name in "ABC")
+        ledger._db.execute("UPDATE jobs SET priority = 5 WHERE id = ?", (second.id,))
+        order = []
+        while (job := ledger.next(100.0)) is not None:
+            order.append(job.id)
+            ledger.move(job.id, Started(1.0), "")
+        assert order == [second.id, first.id, third.id]
+        ledger.move(first.id, Waiting(1.0, not_before=200.0), "")
+        assert ledger.next(199.9) is None
+        assert ledger.next(200.0, only=[second.id]) is None
+        due = ledger.next(200.0)
+        assert due is not None and due.id == first.id
+
+
+def test_a_second_process_cannot_make_a_second_job_of_a_video(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger, Ledger(tmp_path) as other:
+        add(ledger)
+        with pytest.raises(UserError) as caught:
+            add(other)
+        assert caught.value.code == "state.not_usable"
+        assert len(other.jobs()) == 1
+
+
+def test_asking_again_keeps_the_old_result(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        job = add(ledger)
+        ledger.move(job.id, Started(1.0), "")
+        ledger.paths(job.id).result.write_text('{"status": "Errored"}')
+        job = ledger.move(job.id, Errored(2.0, "video.corrupt", "m", "r"), "", attempts=1)
+        again = ledger.again(job, Request(job.video, overwrite=True), "asked for again")
+        assert (again.state.status, again.attempts) == ("Waiting", 0)
+        assert not ledger.paths(job.id).result.exists()
+        assert ledger.paths(job.id).folder.joinpath("result.1.json").exists()
+        assert ledger.paths(job.id).read_request().overwrite
+
+
+def test_hold_and_release_the_queue(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        assert ledger.held() is None
+        ledger.hold(True, "new cards")
+        assert "new cards" in (ledger.held() or "")
+        ledger.hold(False)
+        assert ledger.held() is None
+
+
+def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
+    with Ledger(tmp_path):
+        pass
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(UserError, match="newer") as caught:
+        Ledger(tmp_path)
+    assert caught.value.code == "state.not_usable"
+
+
+def test_a_damaged_ledger_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_text("no database" * 100)
+    with pytest.raises(UserError) as caught:
+        Ledger(tmp_path)
+    assert caught.value.code == "state.not_usable"
+
+
+def test_an_unknown_job(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger, pytest.raises(UserError) as caught:
+        ledger.job(5)
+    assert caught.value.code == "queue.job_unknown"
+
+
+def test_an_old_ledger_still_opens(tmp_path: Path) -> None:
+    """The text dump of a ledger of schema 1, as the first release wrote it."""
+    dump = (Path(__file__).parent / "ledger_1.sql").read_text()
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as db:
+        db.executescript(dump)
+    with Ledger(tmp_path) as ledger:
+        assert [job.state.status for job in ledger.jobs()] == ["Complete", "Errored", "Held"]
+        assert ledger.job(2).state == Errored(20.0, "video.corrupt", "m", "r")
+
+
+@settings(max_examples=50)
+@given(st.floats(0, 1e10), st.text(), st.integers(0, 10**9))
+def test_states_survive_json(since: float, text: str, number: int) -> None:
+    for state in (Held(since, text), Started(since, number), Complete(since, number, 1.5, 2.5, "x", (text,))):
+        assert from_data(json.loads(json.dumps(state.as_data()))) == state
