@@ -94,6 +94,9 @@ CATALOGUE: dict[str, ErrorKind] = {
     "video.truncated": ErrorKind(
         "The video ends before the place where its index says.", "Wait for the transfer, or copy it again from the rig."
     ),
+    "video.changed": ErrorKind(
+        "The video's file changed while it was tracked.", "Wait until its transfer has ended.", transient=True
+    ),
     "video.wrong_size": ErrorKind(
         "The picture's size is not this camera's.",
         "Check that the file is the raw video of this camera (left 1280x1024, right and body 640x512).",

@@ -77,6 +77,12 @@ class Camera:
         """All tracked points, in the order of the table's columns."""
         return tuple(point for name in self.networks for point in NETWORKS[name].points)
 
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """The points from which the windows follow."""
+        names = (name for network in self.networks if (w := NETWORKS[network].window) for name in w.anchors)
+        return tuple(dict.fromkeys(names))
+
 
 NETWORKS: dict[str, Network] = {
     network.name: network

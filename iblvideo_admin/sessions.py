@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from iblvideo_admin.errors import UserError
 from iblvideo_admin.rigs import CAMERAS, Camera
 
 RAW = "raw_video_data"
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
-_NUMBER = re.compile(r"\d{3}\Z")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+_NUMBER = re.compile(r"[0-9]{3}\Z")
 _RAW_NAME = re.compile(r"_iblrig_(?P<camera>[a-z]+)Camera\.raw\.mp4\Z")
 
 
@@ -60,7 +61,7 @@ class Video:
 
     @property
     def work(self) -> Path:
-        """Temporary files and what goes with the tables; no name in it is taken for a dataset by ONE."""
+        """Temporary files, replaced tables and what else goes with the tables but is no dataset."""
         return self.alf / ".iblvideo-admin"
 
     @property
@@ -71,12 +72,13 @@ class Video:
     @property
     def key(self) -> str:
         """A short name that is the same for everybody who means this file: locks are called by it."""
-        return hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:24]
+        return hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()[:24]
 
     @classmethod
     def at(cls, path: Path) -> Video:
-        """The video that a path means.  Raises ``path.not_a_video`` where the layout is another."""
+        """The video that a path means.  Raises ``path.not_a_video`` where the layout or the encoding is another."""
         path = Path(os.path.abspath(path))
+        _require_utf8(path)
         name = _RAW_NAME.match(path.name)
         session = path.parent.parent
         known = name is not None and name["camera"] in CAMERAS
@@ -104,7 +106,7 @@ def find_videos(path: Path, cameras: Iterable[str] = ()) -> list[Video]:
     except OSError:  # a name too long for any file system
         is_folder = exists = False
     if not exists:
-        raise UserError("path.missing", f"{path} does not exist")
+        raise UserError("path.missing", f"{_shown(path)} does not exist")
     if not is_folder:
         return [Video.at(path)]
     videos = [
@@ -112,7 +114,9 @@ def find_videos(path: Path, cameras: Iterable[str] = ()) -> list[Video]:
     ]
     videos = [video for video in videos if os.path.lexists(video.path)]
     if not videos:
-        raise UserError("path.no_videos", f"there is no raw video of the {_list(wanted)} camera in or below {path}")
+        raise UserError(
+            "path.no_videos", f"there is no raw video of the {_list(wanted)} camera in or below {_shown(path)}"
+        )
     return videos
 
 
@@ -120,33 +124,63 @@ def _list(cameras: set[str]) -> str:
     return ", ".join(name for name in CAMERAS if name in cameras)
 
 
-def _sessions(folder: Path) -> Iterator[Path]:
-    """Session folders at or below a folder (or above it, where it is a session's own raw_video_data)."""
-    if folder.name == RAW and is_session(folder.parent):
-        yield folder.parent
+def _sessions(start: Path) -> Iterator[Path]:
+    """Session folders at or below a folder (or above it, where it is a session's own raw_video_data).
+
+    Each folder is looked at once, however many links lead to it, and links last: a session is found under its
+    own name where it has one below the start, and no loop of links goes round.
+    """
+    if start.name == RAW and is_session(start.parent):
+        yield start.parent
         return
-    if is_session(folder):
-        yield folder
-        return
-    try:
-        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    except OSError:
-        return
-    for entry in entries:
-        if entry.name == RAW or not entry.is_dir():
+    folders, links = [start], deque[Path]()
+    seen: set[tuple[int, int]] = set()
+    while folders or links:
+        folder = folders.pop() if folders else links.popleft()
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            if is_session(folder):
+                yield folder
+                continue
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:  # not a folder, not for us, or a link that leads nowhere
             continue
-        if entry.is_symlink() and Path(entry.path).resolve() in Path(entry.path).absolute().parents:
-            continue  # a link to a folder above would never end
-        yield from _sessions(Path(entry.path))
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name == RAW:
+                continue
+            if entry.is_symlink():
+                links.append(Path(entry.path))
+            elif entry.is_dir():
+                folders.append(Path(entry.path))
 
 
 def require_inside(video: Video, subjects_dir: Path) -> None:
     """Refuse a video whose session or ``alf``, followed through all links, lies outside the subjects folder.
 
-    Raises ``path.outside``.
+    The raw video itself, which is only read, may be a link to anywhere.
+
+    Raises ``path.outside``, and ``path.not_a_video`` for a name that cannot be stored.
     """
-    root = subjects_dir.resolve()
-    for path in (video.path, video.session, video.alf, video.work):
-        if not path.resolve().is_relative_to(root):
-            what = f"{path} lies" if path.resolve() == path.absolute() else f"{path} leads to {path.resolve()},"
-            raise UserError("path.outside", f"{what} outside {subjects_dir}")
+    _require_utf8(video.path)
+    root = os.path.realpath(subjects_dir)
+    for path in (video.session, video.alf, video.work):
+        real = os.path.realpath(path)
+        if not Path(real).is_relative_to(root):
+            what = f"{path} lies" if real == os.path.abspath(path) else f"{path} leads to {_shown(Path(real))},"
+            raise UserError("path.outside", f"{what} outside {_shown(subjects_dir)}")
+
+
+def _require_utf8(path: Path) -> None:
+    """Neither JSON nor SQLite nor a terminal can hold any other name."""
+    if _shown(path) != str(path):
+        raise UserError(
+            "path.not_a_video", f"the name of {_shown(path)} is not valid UTF-8", "Rename what is shown with \\x."
+        )
+
+
+def _shown(path: Path) -> str:
+    r"""The path with bytes that are no UTF-8 written as ``\xff``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -72,7 +72,9 @@ class Lab:
             text=True,
         )
 
-    def run(self, *arguments: str | Path, limit_s: float = LIMIT_S, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str | Path, limit_s: float = LIMIT_S, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command; it must end, and no trace may be seen."""
         with self.start(*arguments, **environment) as process:
             out, err = process.communicate(timeout=limit_s)

@@ -1,9 +1,10 @@
-"""Options that several commands share."""
+"""What several commands share."""
 
 from __future__ import annotations
 
+import signal
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,3 +30,12 @@ class StatusName(str, Enum):
     Incomplete = "Incomplete"
     Empty = "Empty"
     Abandoned = "Abandoned"
+
+
+def end_on_sigterm() -> None:
+    """SIGTERM ends a command as Ctrl-C does."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from iblvideo_admin.cli.options import CameraName, Json
+from iblvideo_admin.cli.options import CameraName, Json, end_on_sigterm
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.result import Result
 
@@ -46,7 +45,7 @@ def process(
         raise UserError("slurm.not_available", "jobs cannot be sent to Slurm by this version")
     if source == "alyx":
         raise UserError("alyx.not_available", "jobs cannot be taken from Alyx by this version")
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_on_sigterm()
     wishes = processing.Wishes(
         paths=tuple(paths or ()),
         cameras=tuple(choice.value for choice in camera or ()),
@@ -59,7 +58,3 @@ def process(
     if dry_run:
         return processing.dry_run(wishes, settings.load())
     return processing.process(wishes, settings.load(), Watcher())
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt

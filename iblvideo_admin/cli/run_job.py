@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from iblvideo_admin.cli.options import Json
+from iblvideo_admin.cli.options import Json, end_on_sigterm
 from iblvideo_admin.result import Problem, Result
 
 
@@ -21,14 +20,10 @@ def run_job(
     from iblvideo_admin import settings
     from iblvideo_admin.queue import run_job as work
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_on_sigterm()
     try:
         result = work.run_job(folder, settings.load())
     except KeyboardInterrupt:
         return Result("run-job", {}, work.TRY_AGAIN, (Problem("interrupted", "interrupted", "Run it again."),))
     problems = () if not result.code else (Problem(result.code, result.message, result.remedy),)
     return Result("run-job", asdict(result), result.exit_code, problems)
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt

@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,11 +28,21 @@ from iblvideo_admin.errors import UserError
 
 START_LIMIT_S = 300.0  # importing TensorFlow and building the graphs on a slow, busy disk
 ANSWER_LIMIT_S = 300.0  # one batch
+KILL_LIMIT_S = 10.0  # a lost GPU can hold a process in the kernel for ever
 _UNDER_WAY = 4
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A request under way: who waits for its answer, and what answer that must be."""
+
+    future: Future[Any]
+    kind: int
+    pictures: int = 0
+
+
 class TensorFlow1:
-    """A running sidecar.  ``log`` receives what TensorFlow prints; ``lease`` descriptors are inherited."""
+    """A running ``sidecar``; ``log`` receives what it prints, ``lease`` descriptors are inherited."""
 
     name = "tensorflow1"
 
@@ -41,20 +53,20 @@ class TensorFlow1:
         *,
         environment: Mapping[str, str] | None = None,
         lease: tuple[int, ...] = (),
+        sidecar: Path = Path(wire.__file__),
         start_limit_s: float = START_LIMIT_S,
         answer_limit_s: float = ANSWER_LIMIT_S,
     ) -> None:
         self._start_limit_s, self._answer_limit_s = start_limit_s, answer_limit_s
         self._failure: UserError | None = None
-        self._pending: dict[int, Future[Any]] = {}
+        self._pending: dict[int, _Asked] = {}
         self._lock = threading.Lock()
         self._next = 0
         self._limit_s, self._heard = start_limit_s, time.monotonic()
         self._ended = threading.Event()
-        self._outbox: queue.Queue[tuple[bytes, Any] | None] = queue.Queue(_UNDER_WAY)
+        self._outbox: queue.Queue[tuple[bytes, Any]] = queue.Queue(_UNDER_WAY)
         child_in, self._to_child = os.pipe()
         self._from_child, child_out = os.pipe()
-        sidecar = Path(wire.__file__)
         try:
             self._process = subprocess.Popen(
                 [str(python), "-u", str(sidecar), str(child_in), str(child_out)],
@@ -82,12 +94,14 @@ class TensorFlow1:
     def load(self, networks: list[NetworkFiles]) -> dict[str, str]:
         """Build the networks' graphs and restore their weights."""
         files = {n.name: {"snapshot": str(n.snapshot), "pose_config": str(n.pose_config)} for n in networks}
-        versions: dict[str, str] = self._send(wire.LOAD, {"networks": files}).result()
+        versions: dict[str, str] = self._send(wire.LOAD, {"networks": files}, _Asked(Future(), wire.LOADED)).result()
         return versions
 
     def submit(self, network: str, images: np.ndarray) -> Future[np.ndarray]:
         """See :class:`iblvideo_admin.engines.base.Engine`."""
-        return self._send(wire.INFER, {"network": network, "shape": images.shape}, np.ascontiguousarray(images))
+        asked = _Asked(Future(), wire.POINTS, len(images))
+        fields = {"network": network, "shape": images.shape}
+        return self._send(wire.INFER, fields, asked, np.ascontiguousarray(images))
 
     def __enter__(self) -> TensorFlow1:
         return self
@@ -98,16 +112,15 @@ class TensorFlow1:
     def close(self) -> None:
         """End the sidecar: it stops when its input ends, and is killed where work was under way or it does not."""
         self._fail(UserError("engine.failed", "the engine was closed"), kill=bool(self._pending))
-        self._writer.join()
+        self._writer.join(KILL_LIMIT_S)
         try:
             self._process.wait(2)
         except subprocess.TimeoutExpired:
             self._kill()
-        self._reader.join()
-        self._watcher.join()
+        self._reader.join(KILL_LIMIT_S)
+        self._watcher.join(KILL_LIMIT_S)
 
-    def _send(self, kind: int, fields: dict[str, Any], payload: Any = b"") -> Future[Any]:
-        future: Future[Any] = Future()
+    def _send(self, kind: int, fields: dict[str, Any], asked: _Asked, payload: Any = b"") -> Future[Any]:
         with self._lock:
             if self._failure is not None:
                 raise self._failure
@@ -115,21 +128,25 @@ class TensorFlow1:
                 self._heard = time.monotonic()
             self._next += 1
             number = self._next
-            self._pending[number] = future
+            self._pending[number] = asked
         view = memoryview(payload).cast("B") if len(payload) else b""
-        self._outbox.put((wire.pack(kind, {**fields, "id": number}, view), view))
-        return future
+        message = wire.pack(kind, {**fields, "id": number}, view), view
+        while self._failure is None:  # after a failure nobody may take it
+            with suppress(queue.Full):
+                self._outbox.put(message, timeout=0.25)
+                break
+        return asked.future
 
     def _write(self) -> None:
         with os.fdopen(self._to_child, "wb", buffering=0) as pipe:
-            while (message := self._outbox.get()) is not None:
+            while self._failure is None:
                 try:
-                    for part in message:
+                    for part in self._outbox.get(timeout=0.25):
                         _write_all(pipe, part)
+                except queue.Empty:
+                    continue
                 except OSError:
                     break  # the reader sees the same death and says why
-        while message is not None:  # let nobody who submits wait for ever
-            message = self._outbox.get()
 
     def _read(self) -> None:
         with os.fdopen(self._from_child, "rb") as pipe:
@@ -150,23 +167,25 @@ class TensorFlow1:
         if kind == wire.HELLO:
             return
         with self._lock:
-            future = self._pending.pop(fields.get("id", 0), None)
-        if future is None:
+            asked = self._pending.pop(fields.get("id", 0), None)
+        if asked is None:
             raise wire.ProtocolError(f"an answer to nothing, of kind {kind}")
         try:
             if kind == wire.ERROR:
                 raise UserError("engine.failed", f"the engine reported {fields.get('type')}: {fields.get('message')}")
+            if kind != asked.kind:
+                raise ValueError(f"kind {kind}, expected {asked.kind}")
             if kind == wire.LOADED:
                 self._limit_s = self._answer_limit_s
-                future.set_result(dict(fields["versions"]))
+                asked.future.set_result(dict(fields["versions"]))
             else:
-                future.set_result(np.frombuffer(payload, np.float32).reshape(fields["shape"]))
+                asked.future.set_result(_points(payload, fields["shape"], asked.pictures))
         except (KeyError, ValueError, TypeError) as error:
             garbage = UserError("engine.garbage", f"the engine's process sent a damaged answer: {error}")
-            future.set_exception(garbage)
+            asked.future.set_exception(garbage)
             raise garbage from error
         except UserError as error:
-            future.set_exception(error)
+            asked.future.set_exception(error)
             raise
 
     def _watch(self) -> None:
@@ -178,11 +197,12 @@ class TensorFlow1:
 
     def _died(self) -> UserError:
         try:
-            status = self._process.wait(5)
+            status = self._process.wait(KILL_LIMIT_S)
         except subprocess.TimeoutExpired:
             return UserError("engine.garbage", "the engine's process closed its pipe but goes on")
         if status < 0:
-            return UserError("engine.crashed", f"the engine's process was ended by {signal.Signals(-status).name}")
+            name = next((known.name for known in signal.Signals if known == -status), f"signal {-status}")
+            return UserError("engine.crashed", f"the engine's process was ended by {name}")
         return UserError("engine.crashed", f"the engine's process ended with status {status}")
 
     def _fail(self, error: UserError, *, kill: bool = True) -> None:
@@ -192,22 +212,19 @@ class TensorFlow1:
                 self._failure = error
             waiting = list(self._pending.values())
             self._pending.clear()
-        for future in waiting:
-            if not future.done():
-                future.set_exception(self._failure or error)
+        for asked in waiting:
+            asked.future.set_exception(self._failure or error)
         if kill:
             self._kill()
         if first:
             self._ended.set()
-            self._outbox.put(None)
 
     def _kill(self) -> None:
         if self._process.poll() is None:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self._process.wait()
+        with suppress(subprocess.TimeoutExpired):  # the failure has been told; the leases stay with the process
+            self._process.wait(KILL_LIMIT_S)
 
 
 def sidecar_environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -217,7 +234,15 @@ def sidecar_environment(extra: Mapping[str, str]) -> dict[str, str]:
             "TF_FORCE_GPU_ALLOW_GROWTH": "true", **extra}  # fmt: skip
 
 
+def _points(payload: bytearray, shape: list[int], pictures: int) -> np.ndarray:
+    """The answer's numbers.  Raises ValueError where they are not (pictures, points, 3)."""
+    points: np.ndarray = np.frombuffer(payload, np.float32).reshape(shape)
+    if points.ndim != 3 or points.shape[0] != pictures or points.shape[2] != 3:
+        raise ValueError(f"points of shape {shape} for {pictures} pictures")
+    return points
+
+
 def _write_all(pipe: Any, data: Any) -> None:
     view = memoryview(data)
-    while len(view):
+    while len(view) > 0:
         view = view[pipe.write(view) :]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import select
 import struct
 import sys
 import threading
@@ -22,7 +23,7 @@ import numpy as np
 
 MAGIC, VERSION = b"IBLV", 1
 HEADER = struct.Struct("!4sHHIQ")
-LONGEST_JSON, LONGEST_PAYLOAD = 1 << 20, 1 << 30
+LONGEST_JSON, LONGEST_PAYLOAD = 1 << 20, 1 << 28
 HELLO, LOAD, LOADED, INFER, POINTS, ERROR = range(1, 7)
 
 
@@ -62,7 +63,7 @@ def read_message(stream: Any) -> tuple[int, dict[str, Any], bytearray] | None:
         raise ProtocolError("the stream ended inside a message")
     try:
         fields = json.loads(text.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError("the message's JSON is damaged: %s" % error)
     if not isinstance(fields, dict):
         raise ProtocolError("the message's JSON is no object")
@@ -125,8 +126,19 @@ def answer(
     raise ProtocolError("kind %d is not a request" % kind)
 
 
+def _end_with_the_stream(descriptor: int) -> None:
+    """End as soon as nobody can write requests any more: then nobody waits for an answer either.
+
+    Apart from the reading, which stops while the queue is full, and must not keep an orphan alive.
+    """
+    hang_up = select.poll()
+    hang_up.register(descriptor, 0)  # no event but the hang-up, which cannot be left out
+    hang_up.poll()
+    os._exit(0)
+
+
 def _receive(stream: BinaryIO, requests: Any) -> None:
-    """Read ahead while a network runs; the end of the stream means that nobody waits for an answer."""
+    """Read ahead while a network runs."""
     while True:
         try:
             message = read_message(stream)
@@ -143,6 +155,7 @@ def main(arguments: list[str]) -> None:
     requests: Any = queue.Queue(4)
     incoming, outgoing = os.fdopen(int(arguments[0]), "rb"), os.fdopen(int(arguments[1]), "wb")
     threading.Thread(target=_receive, args=(incoming, requests), daemon=True).start()
+    threading.Thread(target=_end_with_the_stream, args=(incoming.fileno(),), daemon=True).start()
     networks: dict[str, Network] = {}
     outgoing.write(pack(HELLO, {"pid": os.getpid()}))
     outgoing.flush()

@@ -33,12 +33,18 @@ class NetworkFiles:
     net_type: str
 
     def sha256(self) -> str:
-        """Over the snapshot's two files; names the network's weights in the provenance."""
+        """Over the snapshot's two files; names the network's weights in the provenance.
+
+        Raises ``weights.damaged`` where one of them cannot be read.
+        """
         digest = hashlib.sha256()
         for ending in (".index", ".data-00000-of-00001"):
-            with open(f"{self.snapshot}{ending}", "rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
+            try:
+                with open(f"{self.snapshot}{ending}", "rb") as file:
+                    while block := file.read(1 << 20):
+                        digest.update(block)
+            except OSError as error:
+                raise UserError("weights.damaged", f"{error.filename} cannot be read: {error.strerror}") from error
         return digest.hexdigest()
 
 
@@ -70,7 +76,7 @@ def _network(weights_dir: Path, name: str) -> NetworkFiles:
         base = folder / "dlc-models" / f"iteration-{config['iteration']}" / model
         which = config["snapshotindex"]
         batch_size = int(config.get("batch_size", 8))
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
         raise UserError("weights.damaged", f"{folder / 'config.yaml'} lacks what names the model: {error}") from error
     pose_config = base / "test/pose_cfg.yaml"
     pose = _yaml(pose_config)
@@ -85,7 +91,8 @@ def _network(weights_dir: Path, name: str) -> NetworkFiles:
         raise UserError("weights.damaged", f"{folder} has no snapshot of index {which}") from error
     if not Path(f"{snapshot}.data-00000-of-00001").is_file():
         raise UserError("weights.damaged", f"{snapshot}.data-00000-of-00001 is missing")
-    points = tuple(pose.get("all_joints_names", ()))
+    listed = pose.get("all_joints_names")
+    points = tuple(map(str, listed)) if isinstance(listed, list) else ()
     if lacking := [point for point in NETWORKS[name].points if point not in points]:
         raise UserError("weights.damaged", f"{folder} does not know the point {lacking[0]}")
     return NetworkFiles(name, folder, snapshot, pose_config, points, max(batch_size, 1), str(pose.get("net_type")))

@@ -19,10 +19,7 @@ class Lease:
     def take(cls, path: Path) -> Lease | None:
         """The lease, or None where somebody else has it.  Raises ``state.not_usable``."""
         try:
-            if not path.parent.is_dir():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.parent.chmod(0o1777 if path.parent.name == "iblvideo-admin" else 0o755)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+            descriptor = _open(path)
         except OSError as error:
             raise UserError("state.not_usable", f"the lock {path} cannot be opened: {error.strerror}") from error
         try:
@@ -44,3 +41,21 @@ class Lease:
 
     def __exit__(self, *exception: object) -> None:
         self.release()
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of the locks that all users of the server share.  Raises ``state.not_usable``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder.stat().st_uid == os.geteuid():
+            folder.chmod(0o1777)
+    except OSError as error:
+        raise UserError("state.not_usable", f"lock_dir {folder} cannot be made: {error.strerror}") from error
+
+
+def _open(path: Path) -> int:
+    """Open a lock that may be another user's: to lock it, reading is enough."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -58,8 +59,8 @@ def process(wishes: Wishes, settings: Settings, observer: worker.Observer) -> Re
     Without paths the subjects folder is scanned and the whole queue is drained.
     """
     points = windows_file.read(wishes.windows) if wishes.windows else None
-    _require_ready(wishes, settings)
     planned = _plan(wishes, settings)
+    _require_ready(wishes, settings)
     named = bool(wishes.paths)
     with Ledger(settings.state_dir) as ledger:
         jobs = planning.enter(
@@ -167,7 +168,11 @@ def _told(job: Job) -> dict[str, Any]:
 
 def _skipped(skipped: planning.Skipped) -> dict[str, Any]:
     code = skipped.problem.code if skipped.problem else ""
-    return {"video": str(skipped.video.path), "because": skipped.because, "code": code}
+    return {
+        "video": os.fsencode(skipped.video.path).decode("utf-8", "backslashreplace"),
+        "because": skipped.because,
+        "code": code,
+    }
 
 
 def _failures(planned: planning.Plan, jobs: list[Job]) -> tuple[int, tuple[Problem, ...]]:
@@ -189,7 +194,7 @@ def _days(videos: tuple[Any, ...], settings: Settings) -> tuple[float | None, li
         if video.camera.name not in speeds:
             continue
         try:
-            seconds += Reader(video.path).info.frames / speeds[video.camera.name]
+            seconds += Reader(video.path).expected / speeds[video.camera.name]
         except UserError:  # it will be told when it is its turn
             continue
     return (round(seconds / 86400, 4) if len(speeds) else None), unknown

@@ -19,7 +19,7 @@ from iblvideo_admin.files import read_json, write_hint, write_json
 from iblvideo_admin.gpu import choice, inventory
 from iblvideo_admin.gpu.inventory import Inventory
 from iblvideo_admin.queue.job import JobPaths, Request
-from iblvideo_admin.queue.lease import Lease
+from iblvideo_admin.queue.lease import Lease, make_folder
 from iblvideo_admin.sessions import Video, require_inside
 from iblvideo_admin.settings import Settings
 from iblvideo_admin.toolchains import Toolchain
@@ -99,6 +99,7 @@ def _tracked(paths: JobPaths, request: Request, settings: Settings, lock: Lease,
     toolchain = choice.resolve(settings, cards)
     start.engine_name(request.engine, settings, toolchain)
     gpu = _card(settings, cards, toolchain)
+    make_folder(settings.lock_dir)
     with _lease(settings, video.key, f"{video.path}") as mine, _lease(settings, gpu or "cpu", "the device") as device:
         inherited = (lock.descriptor, mine.descriptor, device.descriptor)
         with start.start(settings, toolchain, log, gpu=gpu, lease=inherited) as engine:

@@ -71,5 +71,8 @@ def save(picture: Image.Image, path: Path) -> None:
     """Write a PNG by temporary name and rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
-    picture.save(temporary, format="PNG")
-    temporary.replace(path)
+    try:
+        picture.save(temporary, format="PNG")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

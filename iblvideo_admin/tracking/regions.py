@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,17 +69,19 @@ def find(
     reader: Reader,
     camera: Camera,
     engine: Engine,
+    names: Sequence[str],
     picture: Callable[[list[tuple[int, np.ndarray, np.ndarray]]], Path | None],
     progress: Callable[[int, int], None],
 ) -> Regions:
     """Run the region network on sampled frames and place each network's window at the mean of its anchors.
 
-    Raises ``regions.not_found`` where an anchor of some window is sure in no frame; ``picture`` then gets the
-    frames looked at, each with its number and points (points, 3), and returns where it drew them.
+    ``names`` are the network's points in its own order.  Raises ``regions.not_found`` where no anchor of some
+    window is found; ``picture`` then gets the frames looked at, each with its number and points (points, 3), and
+    returns where it drew them.
     """
     network = NETWORKS[camera.region_network]
     table = levels_for(network, reader.levels)
-    numbers = sample(reader.info.frames, reader.info.rate)
+    numbers = sample(reader.expected, reader.info.rate)
     shown: list[tuple[int, np.ndarray, np.ndarray]] = []
     found: list[np.ndarray] = []
     looked: list[int] = []
@@ -93,7 +95,7 @@ def find(
         progress(len(looked), len(numbers))
     if not found:
         raise UserError("video.corrupt", f"none of {len(numbers)} sampled frames of {reader.path} can be decoded")
-    everywhere = _sure_points(np.stack(found), network.points, camera)
+    everywhere = _sure_points(np.stack(found), names, camera)
     anchors = {name: anchor for name, anchor in everywhere.items() if _is_place(anchor, len(looked))}
     missing = _missing(anchors, camera)
     if missing:
@@ -104,13 +106,7 @@ def find(
     return Regions("found", anchors, _windows(anchors, camera), tuple(looked))
 
 
-def needed(camera: Camera) -> tuple[str, ...]:
-    """The points from which the camera's windows follow."""
-    names = (name for network in camera.networks if (w := NETWORKS[network].window) for name in w.anchors)
-    return tuple(dict.fromkeys(names))
-
-
-def _sure_points(points: np.ndarray, names: tuple[str, ...], camera: Camera) -> dict[str, Anchor]:
+def _sure_points(points: np.ndarray, names: Sequence[str], camera: Camera) -> dict[str, Anchor]:
     """From (frames, points, 3): each anchor that is sure anywhere, chance left out."""
     anchors = {}
     for column, name in enumerate(names):

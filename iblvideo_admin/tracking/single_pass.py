@@ -24,6 +24,7 @@ class _Stream:
         self._before: np.ndarray | None = None
         self._waiting: deque[tuple[Future[np.ndarray], int]] = deque()
         self._points: list[np.ndarray] = []
+        self.found = 0
 
     def add(self, picture: np.ndarray) -> None:
         self._batch[self._filled] = picture
@@ -52,6 +53,7 @@ class _Stream:
     def _take(self) -> None:
         future, wanted = self._waiting.popleft()
         self._points.append(future.result()[:wanted])
+        self.found += wanted
 
 
 def run(
@@ -64,6 +66,7 @@ def run(
 ) -> dict[str, np.ndarray]:
     """Track every frame; per network (frames, points, 3) float32 in the network's own pixels.
 
+    ``progress`` gets the number of frames whose points have all been found.
     Raises what the reader and the engine raise; ``video.empty`` and ``video.truncated`` at the end.
     """
     streams = {name: _Stream(name, cutter.shape(name), batch_sizes[name], engine) for name in camera.networks}
@@ -72,6 +75,8 @@ def run(
         for name, picture in cutter.cut(luma).items():
             streams[name].add(picture)
         done += 1
-        progress(done)
+        progress(min(stream.found for stream in streams.values()))
     reader.require_whole(done)
-    return {name: stream.finish() for name, stream in streams.items()}
+    points = {name: stream.finish() for name, stream in streams.items()}
+    progress(done)
+    return points

@@ -2,11 +2,15 @@
 
 A table is written below ``alf/.iblvideo-admin`` (same file system), synced and renamed; the provenance is in its
 own key-value metadata, so that both are one atomic file.
+
+ONE looks into hidden folders too and takes any file with two dots in its name for a dataset.  So temporary files and
+replaced tables have one: ONE passes them over, and never finds two tables of one camera.
 """
 
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -41,8 +45,6 @@ def _refusals(folder: Path) -> Iterator[None]:
     """Turn the file system's refusals into errors that name the folder."""
     try:
         yield
-    except FileExistsError:
-        raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError("disk.full", f"there is no room left for {folder}") from error
@@ -56,9 +58,9 @@ def prepare(video: Video) -> None:
     """
     with _refusals(video.alf):
         video.work.mkdir(parents=True, exist_ok=True)
-        for stale in video.work.glob(f"{video.camera.name}.*.tmp"):
+        for stale in video.work.glob(f"{video.camera.name}-*"):
             stale.unlink()
-        probe = video.work / f"{video.camera.name}.probe.tmp"
+        probe = video.work / f"{video.camera.name}-probe.tmp"
         probe.write_bytes(b"\0")
         probe.unlink()
 
@@ -73,22 +75,30 @@ def deliver(video: Video, table: Mapping[str, np.ndarray], provenance: Mapping[s
     import pyarrow.parquet as pq
 
     content = pa.table(dict(table)).replace_schema_metadata({METADATA_KEY: json.dumps(provenance).encode()})
-    temporary = video.work / f"{video.camera.name}.table.tmp"
+    temporary = video.work / f"{video.camera.name}-table.tmp"
+    readable = video.work / f"{video.camera.name}-provenance"
+    placed = True
     with _refusals(video.alf):
         try:
             with open(temporary, "wb") as file:
                 pq.write_table(content, file)
                 sync(file)
             digest = sha256(temporary)
+            # before the table takes its place: from then on nothing may fail for want of room
+            write_json(readable, {**provenance, "table": {"name": video.table.name, "sha256": digest}})
             if replace:
                 _keep_old(video)
                 os.replace(temporary, video.table)
             else:
-                _put(temporary, video.table)
+                placed = _put(temporary, video.table)
+            if placed:
+                sync_folder(video.alf)
+                os.replace(readable, video.provenance)
         finally:
             temporary.unlink(missing_ok=True)
-        sync_folder(video.alf)
-        write_json(video.provenance, {**provenance, "table": {"name": video.table.name, "sha256": digest}})
+            readable.unlink(missing_ok=True)
+    if not placed:
+        raise FileExistsError(errno.EEXIST, "a table is there already", str(video.table))
     return digest
 
 
@@ -100,33 +110,46 @@ def provenance_of(path: Path) -> dict[str, Any] | None:
     return json.loads(metadata[METADATA_KEY]) if METADATA_KEY in metadata else None
 
 
-def _put(temporary: Path, final: Path) -> None:
+def _put(temporary: Path, final: Path) -> bool:
     """Rename without replacing: a link fails where a rename would overwrite what came there meanwhile."""
     try:
         os.link(temporary, final)
+    except FileExistsError:
+        return False
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
         if os.path.lexists(final):
-            raise FileExistsError(errno.EEXIST, "exists", str(final)) from error
+            return False
         os.replace(temporary, final)
+    return True
 
 
 def _keep_old(video: Video) -> None:
     """Give the old table a second name before the new one takes its place, so that neither is ever missing."""
     if not os.path.lexists(video.table):
         return
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    folder = video.work / "replaced" / stamp
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _new_folder(video.work / "replaced", time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
     for path in (video.table, video.provenance):
-        if not path.exists():
+        if not os.path.lexists(path):
             continue
-        kept = folder / path.name
-        kept.unlink(missing_ok=True)
+        kept = folder / f"{path.stem.replace('.', '-')}{path.suffix}"
         try:
             os.link(path, kept)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            shutil.copy2(path, kept)
+            shutil.copy2(path, kept, follow_symlinks=False)
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    """A folder of this name, or of this name and a number where it exists: what is kept is never written over."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError

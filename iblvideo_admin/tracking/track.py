@@ -13,10 +13,12 @@ import numpy as np
 import iblvideo_admin
 from iblvideo_admin.engines import weights
 from iblvideo_admin.engines.base import Engine
+from iblvideo_admin.errors import UserError
 from iblvideo_admin.files import sha256
 from iblvideo_admin.rigs import NETWORKS, Camera
 from iblvideo_admin.sessions import Video
-from iblvideo_admin.tracking import drawing, filter, regions, single_pass, table
+from iblvideo_admin.tracking import drawing, regions, single_pass, table
+from iblvideo_admin.tracking import filter as filtering
 from iblvideo_admin.tracking.pictures import Cutter, to_raw
 from iblvideo_admin.tracking.video import Reader
 from iblvideo_admin.tracking.windows_file import Points
@@ -70,16 +72,28 @@ def track(
     started = time.time()
     camera = video.camera
     reader = Reader(video.path, camera)
+    before = _identity(video.path)
     networks = weights.load(weights_dir, networks_of(camera))
+    names = {network.name: network.points for network in networks}
+    used = {
+        "version": weights.version(weights_dir),
+        "networks": {n.name: {"folder": n.folder.name, "sha256": n.sha256()} for n in networks},
+    }
     table.prepare(video)
-    progress(Progress("starting", 0, reader.info.frames))
+    progress(Progress("starting", 0, reader.expected))
     versions = engine.load(networks)
     ready = time.time()
     if by_hand is not None:
         where = regions.by_hand(by_hand, camera)
     else:
+        anchors = names[camera.region_network]
         where = regions.find(
-            reader, camera, engine, _Sheet(camera, pictures), lambda done, of: progress(Progress("regions", done, of))
+            reader,
+            camera,
+            engine,
+            anchors,
+            _Sheet(anchors, pictures),
+            lambda done, of: progress(Progress("regions", done, of)),
         )
     placed = time.time()
     found = single_pass.run(
@@ -88,12 +102,14 @@ def track(
         Cutter(camera, reader.levels, where.windows),
         engine,
         {network.name: network.batch_size for network in networks},
-        lambda done: progress(Progress("tracking", done, reader.info.frames)),
+        lambda done: progress(Progress("tracking", done, reader.expected)),
     )
     tracked = time.time()
-    points, unfiltered = _full_frame(found, camera, {n.name: n.points for n in networks}, where)
+    if _identity(video.path) != before:
+        raise UserError("video.changed", f"{video.path} changed while it was tracked")
+    points, unfiltered = _full_frame(found, camera, names, where)
     if unfiltered:
-        reader.warnings.append(f"fewer than {filter.WIDTH} frames: left unfiltered")
+        reader.warnings.append(f"fewer than {filtering.WIDTH} frames: left unfiltered")
     frames = len(next(iter(points.values())))
     provenance = {
         "schema": PROVENANCE_SCHEMA,
@@ -105,12 +121,9 @@ def track(
             **{key: getattr(reader.info, key) for key in ("rate", "codec", "pixel_format")},
             "container_frames": reader.info.frames,
         },
-        "weights": {
-            "version": weights.version(weights_dir),
-            "networks": {n.name: {"folder": n.folder.name, "sha256": n.sha256()} for n in networks},
-        },
+        "weights": used,
         "regions": where.as_data(),
-        "filter": {"median": 0 if unfiltered else filter.WIDTH},
+        "filter": {"median": 0 if unfiltered else filtering.WIDTH},
         "batch_sizes": {n.name: n.batch_size for n in networks},
         "warnings": list(reader.warnings),
         "started": started,
@@ -122,12 +135,20 @@ def track(
     return Tracked(frames, spent, frames / max(tracked - placed, 1e-9), digest, tuple(reader.warnings))
 
 
+def _identity(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written to or exchanged."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError("video.missing", f"{path} is gone: {error.strerror}") from error
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 class _Sheet:
     """Draws the frames in which no anchor was found."""
 
-    def __init__(self, camera: Camera, folder: Path | None) -> None:
-        self._names = NETWORKS[camera.region_network].points
-        self._folder = folder
+    def __init__(self, names: tuple[str, ...], folder: Path | None) -> None:
+        self._names, self._folder = names, folder
 
     def __call__(self, shown: list[tuple[int, np.ndarray, np.ndarray]]) -> Path | None:
         if self._folder is None:
@@ -140,7 +161,10 @@ class _Sheet:
             )
             for number, frame, points in shown
         ]
-        return drawing.sheet(drawn, self._folder / "regions.png")
+        try:
+            return drawing.sheet(drawn, self._folder / "regions.png")
+        except OSError:  # the reason that is to be told is another
+            return None
 
 
 def _full_frame(
@@ -154,7 +178,7 @@ def _full_frame(
     unfiltered = False
     for network in camera.networks:
         values = np.asarray(found[network], np.float64)
-        unfiltered |= not filter.median(values)
+        unfiltered |= not filtering.median(values)
         raw = to_raw(values, network, camera, where.windows)
         points |= {name: raw[:, names[network].index(name)] for name in NETWORKS[network].points}
     return points, unfiltered

@@ -7,9 +7,11 @@ to RGB would give.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ _LUMA_FIRST = ("yuv420p", "yuvj420p", "gray", "yuv422p", "yuvj422p", "yuv444p", 
 _FULL_RANGE = ("yuvj420p", "yuvj422p", "yuvj444p", "gray")
 # A file that holds less than this part of the frames its index promises is a broken copy, not a rounding.
 WHOLE = 0.98
+# Never a format that names other files or addresses: ffmpeg would read them, whatever the file's own name is.
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
+_GIVE_RIGHT = "Give this user the right to."
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Reader:
     def __init__(self, path: Path, camera: Camera | None = None) -> None:
         self.path = path
         self.warnings: list[str] = []
+        self._cut = False
         _require_bytes(path)
         with self._open() as container:
             stream = _picture_stream(container, path)
@@ -70,10 +76,24 @@ class Reader:
             )
         self.levels: np.ndarray = np.arange(256, dtype=np.uint8) if full else limited_to_full()
 
+    @cached_property
+    def expected(self) -> int:
+        """How many frames to expect: the container's count, or a count of its packets where it has none."""
+        if self.info.frames:
+            return self.info.frames
+        count = 0
+        with self._open() as container:
+            try:
+                for packet in container.demux(_picture_stream(container, self.path)):
+                    count += packet.size > 0
+            except av.error.FFmpegError:  # the file ends inside a packet
+                pass
+        return count
+
     def frames(self) -> Iterator[np.ndarray]:
         """Every frame in the order of presentation; each array is valid until the next one is asked for.
 
-        Damaged packets are passed over as ffmpeg does, and counted in :attr:`warnings`.
+        Packets that cannot be decoded are passed over as ffmpeg does, and counted in :attr:`warnings`.
         """
         damaged = count = 0
         with self._open() as container:
@@ -86,9 +106,10 @@ class Reader:
                 except StopIteration:
                     break
                 except av.error.FFmpegError as error:  # the file ends inside a packet
-                    damaged += 1
+                    self._cut = True
                     self.warnings.append(f"reading stopped at frame {count}: {error.strerror}")
                     break
+                self._cut |= packet.is_corrupt  # the demuxer's word for a packet that the file does not hold whole
                 try:
                     decoded = packet.decode()
                 except av.error.FFmpegError:
@@ -96,7 +117,7 @@ class Reader:
                     continue
                 for frame in decoded:
                     count += 1
-                    yield _luma(frame)
+                    yield self._luma(frame)
         if damaged:
             self.warnings.append(f"{damaged} damaged packets were passed over")
 
@@ -117,7 +138,7 @@ class Reader:
                     container.seek(int(wanted), stream=stream, backward=True)
                     for frame in container.decode(stream):
                         if frame.pts is None or frame.pts >= wanted - ticks / 2:
-                            yield number, _luma(frame)
+                            yield number, self._luma(frame)
                             break
                 except av.error.FFmpegError:
                     continue
@@ -125,12 +146,12 @@ class Reader:
     def require_whole(self, decoded: int) -> None:
         """Judge the number of frames decoded against the container's.
 
-        Raises ``video.empty`` for none and ``video.truncated`` where many are missing; a small difference is
-        a warning.
+        Raises ``video.empty`` for none and ``video.truncated`` where many are missing, or the file ends before
+        the last of them; a small difference is a warning.
         """
         if decoded == 0:
             raise UserError("video.empty", f"{self.path} holds no picture that can be decoded")
-        if decoded < WHOLE * self.info.frames:
+        if decoded < WHOLE * self.info.frames or (self._cut and decoded < self.info.frames):
             raise UserError(
                 "video.truncated", f"{self.path} has {decoded} of the {self.info.frames} frames that its index lists"
             )
@@ -139,13 +160,22 @@ class Reader:
 
     def _open(self) -> Any:
         try:
-            return av.open(str(self.path), metadata_errors="replace")
+            return av.open(str(self.path), metadata_errors="replace", options={"format_whitelist": _CONTAINERS})
         except FileNotFoundError as error:
             raise UserError("video.missing", f"{self.path} is gone") from error
         except PermissionError as error:
-            raise UserError("video.corrupt", f"{self.path} may not be read", "Give this user the right to.") from error
+            raise UserError("video.corrupt", f"{self.path} may not be read", _GIVE_RIGHT) from error
         except (av.error.FFmpegError, OSError) as error:
             raise UserError("video.corrupt", f"{self.path} cannot be opened: {error.strerror}") from error
+
+    def _luma(self, frame: av.VideoFrame) -> np.ndarray:
+        if (frame.width, frame.height) != (self.info.width, self.info.height):
+            raise UserError("video.corrupt", f"{self.path} changes its size to {frame.width}x{frame.height}")
+        if frame.format.name not in _LUMA_FIRST:
+            frame = frame.reformat(format="yuv420p")
+        plane = frame.planes[0]
+        lines: np.ndarray = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        return lines[: frame.height, : frame.width]
 
 
 def limited_to_full() -> np.ndarray:
@@ -163,10 +193,14 @@ def limited_to_full() -> np.ndarray:
 
 def _require_bytes(path: Path) -> None:
     try:
-        size = path.stat().st_size
-    except FileNotFoundError as error:
+        status = path.stat()
+    except PermissionError as error:
+        raise UserError("video.corrupt", f"{path} may not be read", _GIVE_RIGHT) from error
+    except OSError as error:  # gone, or a link that leads nowhere
         raise UserError("video.missing", f"{path} is gone") from error
-    if size == 0:
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError("video.corrupt", f"{path} is no file")
+    if status.st_size == 0:
         raise UserError("video.empty", f"{path} has no bytes")
 
 
@@ -174,11 +208,3 @@ def _picture_stream(container: Any, path: Path) -> Any:
     if not container.streams.video or container.streams.video[0].codec_context is None:
         raise UserError("video.corrupt", f"{path} holds no video")
     return container.streams.video[0]
-
-
-def _luma(frame: av.VideoFrame) -> np.ndarray:
-    if frame.format.name not in _LUMA_FIRST:
-        frame = frame.reformat(format="yuv420p")
-    plane = frame.planes[0]
-    lines: np.ndarray = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return lines[: frame.height, : frame.width]

@@ -12,7 +12,6 @@ TOML (or JSON), per camera the anchors in raw pixels::
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,6 @@ from typing import Any
 
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.rigs import CAMERAS, Camera
-from iblvideo_admin.tracking.regions import needed
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -35,7 +33,7 @@ def read(path: Path) -> dict[str, Points]:
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError("windows.invalid", f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     return checked(content, str(path))
 
@@ -54,22 +52,22 @@ def _points(camera: Camera, points: Any, where: str) -> Points:
     if not isinstance(points, Mapping):
         raise UserError("windows.invalid", f"{where}: {camera.name} is not a table of points")
     result: Points = {}
-    for name in needed(camera):
+    for name in camera.anchors:
         if name not in points:
             raise UserError("windows.invalid", f"{where}: {camera.name} lacks the point {name}")
         result[name] = _position(points[name], camera, f"{where}: {camera.name}.{name}")
-    if unknown := points.keys() - set(needed(camera)):
-        raise UserError("windows.invalid", f"{where}: {camera.name} has no anchor {sorted(unknown)[0]!r}")
+    if unknown := points.keys() - set(camera.anchors):
+        raise UserError("windows.invalid", f"{where}: {camera.name} has no anchor {min(unknown)!r}")
     return result
 
 
 def _position(value: Any, camera: Camera, where: str) -> tuple[float, float]:
-    number = (int, float)
-    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(v, number) for v in value)):
+    # not isinstance: true and false are int too
+    if not (isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)):
         raise UserError("windows.invalid", f"{where} must be [x, y], not {value!r}")
-    x, y = float(value[0]), float(value[1])
-    if not (math.isfinite(x) and math.isfinite(y) and 0 <= x < camera.width and 0 <= y < camera.height):
+    x, y = value
+    if not (0 <= x < camera.width and 0 <= y < camera.height):  # neither is NaN
         raise UserError(
-            "windows.invalid", f"{where} = [{x:g}, {y:g}] lies outside the picture of {camera.width}x{camera.height}"
+            "windows.invalid", f"{where} = [{x}, {y}] lies outside the picture of {camera.width}x{camera.height}"
         )
-    return x, y
+    return float(x), float(y)

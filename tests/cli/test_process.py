@@ -189,7 +189,7 @@ def test_overwrite_keeps_the_old_table(lab: Lab) -> None:
     video.table.write_bytes(b"old")
     assert lab.json("process", video.session, "--overwrite")["exit_code"] == 0
     assert pq.read_table(video.table).num_rows == 8
-    kept = list(video.work.rglob(video.table.name))
+    kept = [path for path in (video.work / "replaced").rglob("*") if path.is_file()]
     assert [path.read_bytes() for path in kept] == [b"old"]
 
 

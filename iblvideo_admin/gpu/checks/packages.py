@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeError, probe
+from iblvideo_admin.toolchains import normalized
 
 ID, LAYER, NEEDS, NEEDS_GPU = "packages", 11, (), False
 _REMEDY = "Run `ansible-playbook site.yml` again: it builds the environment from the lock."
@@ -18,7 +19,7 @@ def check(context: Context) -> Finding:
         return Finding("fail", f"the toolchain's Python {python} cannot be run", str(error), _REMEDY)
     if not answer["python"].startswith(f"{toolchain.python}."):
         return Finding("fail", f"{python} is Python {answer['python']}, not {toolchain.python}", "", _REMEDY)
-    installed = {name.lower().replace("_", "-"): version for name, version in answer["packages"].items()}
+    installed = {normalized(name): version for name, version in answer["packages"].items()}
     wrong = [
         f"{name} {installed.get(name, 'missing')} (locked {version})"
         for name, version in toolchain.versions().items()

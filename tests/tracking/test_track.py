@@ -1,0 +1,306 @@
+"""A whole video with an engine that has no networks: the right table, or nothing at all."""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image
+from scipy.signal import medfilt
+
+import iblvideo_admin
+from iblvideo_admin.errors import UserError
+from iblvideo_admin.rigs import NETWORKS
+from iblvideo_admin.sessions import Video
+from iblvideo_admin.tracking import table
+from iblvideo_admin.tracking.track import Progress, networks_of, track
+
+Frames = Callable[[int, tuple[int, int]], list[np.ndarray]]
+SURE_AT = (300.0, 250.0)
+
+
+def telling(network: str, images: np.ndarray) -> np.ndarray:
+    """Every point sure at one place of the whole frame; in a window, x + row of the point tells the picture's grey."""
+    count = len(NETWORKS[network].points)
+    points = np.zeros((len(images), count, 3))
+    if images.shape[1:] == (512, 640) or images.shape[1:] == (1024, 1280):
+        points[...] = (*SURE_AT, 0.99)
+        return points
+    points[..., 0] = images.mean(axis=(1, 2))[:, None] + np.arange(count)
+    points[..., 1] = np.arange(count)
+    points[..., 2] = 0.5
+    return points
+
+
+def ramp(count: int, shape: tuple[int, int] = (512, 640)) -> list[np.ndarray]:
+    """Evenly grey frames in an order that the median filter changes."""
+    return [np.full(shape, (16 + 37 * number) % 200, np.uint8) for number in range(count)]
+
+
+def left_behind(video: Video) -> list[str]:
+    return [str(path) for path in video.alf.rglob("*") if not path.is_dir()] if video.alf.exists() else []
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+FULL = {"pix_fmt": "yuvj420p", "color_range": 2}
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 23])
+def test_a_whole_body_video(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path, count: int
+) -> None:
+    frames = ramp(count)
+    video = session_video("body", frames, **FULL)
+    raw = sha256(video.path)
+    steps: list[Progress] = []
+    done = track(video, fake_engine(telling), weights_dir, about={"toolchain": "none"}, progress=steps.append)
+    content = pq.read_table(video.table)
+    assert content.num_rows == done.frames == count
+    grey = np.array([float(frame[0, 0]) for frame in frames])
+    x = (medfilt(grey, 5) if count >= 5 else grey) + SURE_AT[0] - 110
+    if count < 5:
+        assert done.warnings == ("fewer than 5 frames: left unfiltered",)
+    else:
+        x[medfilt(grey, 5) == 0] = SURE_AT[0] - 110
+        assert done.warnings == ()
+    np.testing.assert_allclose(content["tail_start_x"].to_numpy(), x, atol=1e-4)
+    assert (content["tail_start_likelihood"].to_numpy() == 0.5).all()
+    assert steps[0].stage == "starting"
+    assert steps[-1] == Progress("tracking", count, count)
+    assert sha256(video.path) == raw and done.sha256 == sha256(video.table)
+
+
+def test_the_provenance_is_complete(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
+) -> None:
+    video = session_video("body", ramp(12))
+    track(video, fake_engine(telling), weights_dir, about={"toolchain": "none", "gpu": None, "driver": "1.2"})
+    provenance = table.provenance_of(video.table)
+    assert provenance is not None
+    assert provenance["software"] == {
+        "iblvideo_admin": iblvideo_admin.__version__,
+        "engine": "fake",
+        "fake_software": "1.0",
+    }
+    assert provenance["video"] == {
+        "name": video.path.name,
+        "sha256": sha256(video.path),
+        "frames": 12,
+        "rate": 30.0,
+        "codec": "h264",
+        "pixel_format": "yuv420p",
+        "container_frames": 12,
+    }
+    model = next(weights_dir.glob("tail-mic-*")) / "dlc-models/iteration-0/taskJan1-trainset95shuffle1/train"
+    both = (model / "snapshot-500.index").read_bytes() + (model / "snapshot-500.data-00000-of-00001").read_bytes()
+    assert provenance["weights"] == {
+        "version": "networks_v2.1",
+        "networks": {"tail_start": {"folder": "tail-mic-Anna-2020-01-01", "sha256": hashlib.sha256(both).hexdigest()}},
+    }
+    assert provenance["regions"]["how"] == "found" and len(provenance["regions"]["frames"]) == 12
+    assert provenance["regions"]["windows"] == {"tail_start": {"x": 190, "y": 140, "width": 220, "height": 220}}
+    assert provenance["filter"] == {"median": 5} and provenance["batch_sizes"] == {"tail_start": 4}
+    assert provenance["schema"] == 1 and provenance["started"] > 1e9
+    assert set(provenance["seconds"]) == {"start", "regions", "tracking"}
+    assert (provenance["toolchain"], provenance["gpu"], provenance["driver"]) == ("none", None, "1.2")
+
+
+@pytest.mark.parametrize("camera", ["left", "right"])
+def test_a_side_camera(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path, camera: str
+) -> None:
+    shape = (1024, 1280) if camera == "left" else (512, 640)
+    video = session_video(camera, ramp(6, shape), rate=60)
+    engine = fake_engine(telling)
+    track(video, engine, weights_dir)
+    assert [network.name for network in engine.loaded] == ["roi_detect", "nose_tip", "eye", "paws", "tongue"]
+    content = pq.read_table(video.table)
+    assert content.num_rows == 6 and content.num_columns == 33
+    values = np.stack([column.to_numpy() for column in content.columns])
+    assert np.isfinite(values).all()
+    paws = [i[0] for n, i in engine.batches if n == "paws"]
+    assert paws[0].shape == (102, 128)
+    top = content["tube_top_y"].to_numpy()[2]
+    assert top == pytest.approx((250 - 100) / (1 if camera == "left" else 2))
+
+
+def test_windows_by_hand_need_no_region_network_to_find_anything(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
+) -> None:
+    video = session_video("body", ramp(6))
+    engine = fake_engine(telling)
+    track(video, engine, weights_dir, by_hand={"tail_start": (10.0, 500.0)})
+    provenance = table.provenance_of(video.table)
+    assert provenance is not None and provenance["regions"]["how"] == "by hand"
+    assert provenance["regions"]["windows"]["tail_start"] == {"x": 0, "y": 292, "width": 220, "height": 220}
+    assert all(images.shape[1:] == (220, 220) for _, images in engine.batches)
+
+
+def test_the_networks_may_know_more_points_in_another_order(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
+) -> None:
+    [pose] = weights_dir.glob("tail-mic-*/dlc-models/*/*/test/pose_cfg.yaml")
+    pose.write_text(yaml.safe_dump({"all_joints_names": ["tail_tip", "tail_start"], "net_type": "resnet_50"}))
+
+    def points(network: str, images: np.ndarray) -> np.ndarray:
+        right = telling(network, images)
+        return np.concatenate([np.full_like(right, 0.95), right], axis=1)
+
+    video = session_video("body", ramp(6), **FULL)
+    track(video, fake_engine(points), weights_dir)
+    provenance = table.provenance_of(video.table)
+    assert provenance is not None
+    assert provenance["regions"]["windows"]["tail_start"] == {"x": 190, "y": 140, "width": 220, "height": 220}
+    content = pq.read_table(video.table)
+    assert content.column_names == ["tail_start_x", "tail_start_y", "tail_start_likelihood"]
+    assert (content["tail_start_likelihood"].to_numpy() == 0.5).all()
+
+
+def test_a_container_that_does_not_count_its_frames(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
+) -> None:
+    video = session_video("body", ramp(50), flags="frag_keyframe+empty_moov")
+    steps: list[Progress] = []
+    track(video, fake_engine(telling), weights_dir, progress=steps.append)
+    provenance = table.provenance_of(video.table)
+    assert provenance is not None
+    assert len(provenance["regions"]["frames"]) == 20 and provenance["regions"]["frames"][-1] == 49
+    assert steps[-1] == Progress("tracking", 50, 50) and steps[0].total == 50
+
+
+def test_real_frames(
+    session_video: Callable[..., Video],
+    fake_engine: Callable[..., Any],
+    weights_dir: Path,
+    rig_frames: Callable[[str], np.ndarray],
+) -> None:
+    frames = [frame for frame in rig_frames("body") for _ in range(3)][:12]
+    video = session_video("body", frames)
+    engine = fake_engine(telling)
+    track(video, engine, weights_dir, by_hand={"tail_start": (320.0, 256.0)})
+    grey = next(images for name, images in engine.batches)[0]
+    wanted = frames[0][146:366, 210:430].astype(float)
+    assert np.corrcoef(grey.ravel(), wanted.ravel())[0, 1] > 0.99  # levels beyond the limited range are clipped
+
+
+# --------------------------------------------------------------------------------------------- nothing
+
+
+def refused(code: str, video: Video, engine: Any, weights_dir: Path, **options: Any) -> UserError:
+    with pytest.raises(UserError) as caught:
+        track(video, engine, weights_dir, **options)
+    assert caught.value.code == code
+    assert left_behind(video) == []
+    return caught.value
+
+
+def test_nothing_found(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path, tmp_path: Path
+) -> None:
+    video = session_video("body", ramp(12))
+    engine = fake_engine(lambda network, images: np.zeros((len(images), 1, 3)))
+    error = refused("regions.not_found", video, engine, weights_dir, pictures=tmp_path / "job")
+    picture = tmp_path / "job" / "regions.png"
+    assert str(picture) in error.message
+    assert Image.open(picture).width == 1280
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_hide_the_reason(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "job").write_text("a file where the folder should be")
+    video = session_video("body", ramp(12))
+    engine = fake_engine(lambda network, images: np.zeros((len(images), 1, 3)))
+    refused("regions.not_found", video, engine, weights_dir, pictures=tmp_path / "job")
+
+
+def test_the_engine_dies_in_the_middle(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
+) -> None:
+    video = session_video("body", ramp(60))
+    engine = fake_engine(telling)
+    original, calls = engine.submit, iter(range(10_000))
+
+    def submit(network: str, images: np.ndarray) -> Future[np.ndarray]:
+        if next(calls) == 25:
+            raise UserError("engine.crashed", "it died")
+        return original(network, images)  # type: ignore[no-any-return]
+
+    engine.submit = submit
+    refused("engine.crashed", video, engine, weights_dir)
+
+
+@pytest.mark.parametrize("what", ["wrong size", "no bytes", "text", "cut"])
+def test_videos_that_are_none(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path, what: str
+) -> None:
+    engine = fake_engine(telling)
+    if what == "cut":
+        generator = np.random.default_rng(0)
+        noise = [generator.integers(0, 255, (512, 640)).astype(np.uint8) for _ in range(12)]
+        video = session_video("body", noise, flags="faststart")
+        content = video.path.read_bytes()
+        video.path.write_bytes(content[: len(content) // 2])
+        refused("video.truncated", video, engine, weights_dir)
+        return
+    video = session_video("body", ramp(2, (64, 64)))
+    if what == "wrong size":
+        refused("video.wrong_size", video, engine, weights_dir)
+        assert not video.alf.exists()
+    else:
+        video.path.write_bytes(b"" if what == "no bytes" else b"text " * 1000)
+        refused("video.empty" if what == "no bytes" else "video.corrupt", video, engine, weights_dir)
+    assert engine.loaded == []
+
+
+def test_missing_weights_are_noticed_before_anything_is_started(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
+) -> None:
+    engine = fake_engine(telling)
+    refused("weights.missing", session_video("body", ramp(6)), engine, weights_dir / "nothing")
+    assert engine.loaded == []
+
+
+def test_an_existing_table_stays(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
+) -> None:
+    video = session_video("body", ramp(6))
+    video.alf.mkdir(parents=True)
+    video.table.write_bytes(b"of somebody else")
+    with pytest.raises(FileExistsError):
+        track(video, fake_engine(telling), weights_dir)
+    assert video.table.read_bytes() == b"of somebody else"
+    track(video, fake_engine(telling), weights_dir, replace=True)
+    [kept] = (video.work / "replaced").glob("*/*.pqt")
+    assert kept.read_bytes() == b"of somebody else"
+
+
+def test_networks_of() -> None:
+    from iblvideo_admin.rigs import CAMERAS
+
+    assert networks_of(CAMERAS["left"]) == ("roi_detect", "nose_tip", "eye", "paws", "tongue")
+    assert networks_of(CAMERAS["body"]) == ("tail_start",)
+
+
+def test_a_video_that_changes_meanwhile_is_not_delivered(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
+) -> None:
+    video = session_video("body", ramp(12))
+
+    def growing(network: str, images: np.ndarray) -> np.ndarray:
+        with open(video.path, "ab") as file:
+            file.write(b"more")
+        return telling(network, images)
+
+    with pytest.raises(UserError) as caught:
+        track(video, fake_engine(growing), weights_dir)
+    assert caught.value.code == "video.changed" and caught.value.transient
+    assert left_behind(video) == []
