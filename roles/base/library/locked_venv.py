@@ -1,0 +1,145 @@
+"""Makes a virtual environment that holds exactly what lock files name, and leaves one that already does alone.
+
+An Ansible module for the roles; tools/locked_venv.py and demo/run.py use `make()` before there is an Ansible. So there is one
+way in which this project builds an environment. Standard library only, Python >= 3.8; the environment's own may be older.
+
+A folder is ours if our marker lies in it. Its `state` is `building` until pip is done, `built` until somebody has proven it
+(state: proven), so that an interrupted making begins anew and a failed proof is only proven again. A virtual environment
+cannot be moved: it is built where it stays (and anew if its folder was moved), and it is the caller who switches a link to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+
+DOCUMENTATION = """
+module: locked_venv
+short_description: Makes a virtual environment from lock files with hashes
+description: [Leaves alone what is not its own, and what already holds what the locks name.]
+author: the iblvideo-admin authors
+options:
+  path: {type: path, required: true, description: The environment's folder.}
+  python: {type: path, description: The interpreter to make it from.}
+  locks: {type: list, elements: dict, default: [], description: "Installed one after the other: name and text of each."}
+  key: {type: str, default: "", description: What the environment stands for; with another key it is made anew.}
+  options: {type: list, elements: str, default: [], description: Further options for pip.}
+  state: {type: str, default: present, description: "present, or proven to write that it was proven."}
+"""
+EXAMPLES = """
+- name: Make it
+  locked_venv: {path: /opt/x, python: /usr/bin/python3, key: abc, locks: [{name: a.lock, text: "six==1.17.0 --hash=..."}]}
+"""
+RETURN = """
+state: {type: str, returned: always, description: "absent (check mode), built, or proven"}
+"""
+
+MARKER = ".iblvideo-admin.json"
+PIP = ["-m", "pip", "install", "-qq", "--no-input", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
+
+
+class Refused(Exception):
+    """The environment cannot be made; the text says why."""
+
+
+def read_marker(path):
+    """The marker's content, {} where nothing is; raises where something is that is not ours."""
+    if not os.path.lexists(path) or (os.path.isdir(path) and not os.listdir(path)):
+        return {}
+    try:
+        with open(os.path.join(path, MARKER), encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        raise Refused(
+            f"path.taken: {path} exists and was not made by iblvideo-admin: move it away, or choose another place"
+        )
+    except ValueError:
+        return {"state": "building"}  # the machine died while it was written
+
+
+def write_marker(folder, **content):
+    name = os.path.join(folder, MARKER)
+    with open(name + ".new", "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.write("\n")
+    os.replace(name + ".new", name)
+
+
+def command(arguments):
+    done = subprocess.run(
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        said = "\n".join(done.stdout.strip().splitlines()[-12:])
+        raise Refused(f"{' '.join(arguments)} ended with {done.returncode}:\n{said}")
+
+
+def make(path, python, locks, key, options=(), dry=False):
+    """(changed, state). `locks` are (name, text) pairs; the text is kept in the environment, for whoever wonders."""
+    path = os.path.abspath(path)
+    marker = read_marker(path)
+    inside = os.path.join(path, "bin", "python")
+    # An environment whose interpreter was uninstalled is a dangling link.
+    same = marker.get("key") == key and marker.get("path") == path
+    if same and marker.get("state") in ("built", "proven") and os.path.exists(inside):
+        return False, marker["state"]
+    if dry:
+        return True, "absent"
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    os.makedirs(path, mode=0o755)
+    write_marker(path, state="building", key=key, path=path)
+    command([python, "-m", "venv", path])
+    for name, text in locks:
+        lock = os.path.join(path, name)
+        with open(lock, "w", encoding="utf-8") as file:
+            file.write(text)
+        command([inside, *PIP, *options, "--requirement", lock])
+    write_marker(path, state="built", key=key, path=path)
+    return True, "built"
+
+
+def prove(path):
+    """Writes down that the environment was proven; True if it was not known before."""
+    marker = read_marker(path)
+    if marker.get("state") == "proven":
+        return False
+    write_marker(path, **dict(marker, state="proven"))
+    return True
+
+
+def main():
+    from ansible.module_utils.basic import AnsibleModule
+
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "python": {"type": "path"},
+            "locks": {"type": "list", "elements": "dict", "default": []},
+            "key": {"type": "str", "default": "", "no_log": False},
+            "options": {"type": "list", "elements": "str", "default": []},
+            "state": {"type": "str", "choices": ["present", "proven"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    try:
+        if given["state"] == "proven":
+            module.exit_json(changed=False if module.check_mode else prove(given["path"]), state="proven")
+        locks = [(lock["name"], lock["text"]) for lock in given["locks"]]
+        changed, state = make(given["path"], given["python"], locks, given["key"], given["options"], module.check_mode)
+        module.exit_json(changed=changed, state=state)
+    except (Refused, OSError) as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The one way of building an environment: ours only, whole or begun anew, and left alone when it is right."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> str:
+    """Makes environments as `python -m venv` does, but at once: without pip of their own."""
+    path = tmp_path / "python"
+    path.write_text(f'#!/bin/sh\nmkdir -p "$3/bin" && ln -s {sys._base_executable} "$3/bin/python"\n')
+    path.chmod(0o755)
+    return os.fspath(path)
+
+
+def test_made_once_for_each_key(locked_venv: ModuleType, tmp_path: Path, python: str) -> None:
+    folder = tmp_path / "an env"
+    assert locked_venv.make(folder, python, [], "a", dry=True) == (True, "absent")
+    assert not folder.exists()
+    assert locked_venv.make(folder, python, [], "a") == (True, "built")
+    assert locked_venv.make(folder, python, [], "a") == (False, "built")
+    assert locked_venv.prove(folder)
+    assert not locked_venv.prove(folder)
+    assert locked_venv.make(folder, python, [], "a") == (False, "proven")
+    (folder / "bin/python").unlink()
+    (folder / "bin/python").symlink_to("/uninstalled/python3.7")
+    assert locked_venv.make(folder, python, [], "a", dry=True) == (True, "absent"), "its interpreter is gone"
+    assert locked_venv.make(folder, python, [], "b", dry=True) == (True, "absent"), "another lock"
+    moved = folder.rename(tmp_path / "moved")
+    assert locked_venv.make(moved, python, [], "a", dry=True) == (True, "absent"), "environments cannot be moved"
+
+
+def test_an_interrupted_one_is_begun_anew(locked_venv: ModuleType, tmp_path: Path, python: str) -> None:
+    folder = tmp_path / "env"
+    with pytest.raises(locked_venv.Refused, match="does-not-exist"):
+        locked_venv.make(
+            folder, python, [("a.lock", "does-not-exist==0 --hash=sha256:" + "0" * 64)], "a", ["--no-index"]
+        )
+    assert locked_venv.read_marker(folder)["state"] == "building"
+    assert locked_venv.make(folder, python, [], "a") == (True, "built")
+
+
+def test_a_requirement_without_hash_is_refused(locked_venv: ModuleType, tmp_path: Path, python: str) -> None:
+    with pytest.raises(locked_venv.Refused, match="require-hashes"):
+        locked_venv.make(tmp_path / "env", python, [("a.lock", "does-not-exist==1")], "a", ["--no-index"])
+
+
+def test_what_is_not_ours_is_left_alone(locked_venv: ModuleType, tmp_path: Path, python: str) -> None:
+    folder = tmp_path / "env"
+    folder.mkdir()
+    (folder / "pyvenv.cfg").write_text("made by hand")
+    with pytest.raises(locked_venv.Refused, match=r"path\.taken"):
+        locked_venv.make(folder, python, [], "a")
+    assert [path.name for path in folder.iterdir()] == ["pyvenv.cfg"]
