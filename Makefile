@@ -48,7 +48,9 @@ bench: venv dlc-venv  ## measure how fast a session is tracked
 	$(BIN)/python -m bench
 
 locks: venv      ## make the lock files anew (UPGRADE=1: take newer versions)
-	@$(PYTHON) tools/locks.py $(if $(UPGRADE),--upgrade)
+	@test -x .cache/lock-tool/bin/uv || $(PYTHON) -m venv .cache/lock-tool
+	@.cache/lock-tool/bin/pip install -qq --disable-pip-version-check --requirement $(LOCKS)/lock-tool.in
+	@$(BIN)/python tools/locks.py --uv $(CURDIR)/.cache/lock-tool/bin/uv $(if $(UPGRADE),--upgrade)
 
 demo-weights: venv dlc-venv  ## train the demo's networks again, into .cache/training (half an hour)
 	training/retrain.sh .cache/training $(BIN)/python $(CURDIR)/.cache/dlc-tf1-cpu/current/bin/python

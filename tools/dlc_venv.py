@@ -28,7 +28,9 @@ def main() -> int:
     env = dict(
         os.environ, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_HOME=str(cache / "ansible"), LC_ALL="C.UTF-8"
     )
-    env.update(ANSIBLE_DISPLAY_OK_HOSTS="0")
+    # Only what changes is shown, and only when it is done.
+    env.update(ANSIBLE_DISPLAY_OK_HOSTS="0", ANSIBLE_DISPLAY_SKIPPED_HOSTS="0")
+    print(f"{cache / toolchain}: a few minutes the first time, a few seconds afterwards", flush=True)
     playbook = [sys.executable, str(Path(sys.executable).parent / "ansible-playbook")]
     playbook += ["-i", str(ROOT / "demo" / "inventory"), "--extra-vars", json.dumps(given)]
     return subprocess.run(
