@@ -36,7 +36,8 @@ RATE, LAST_RATE, WARM_UP = 2e-3, 1e-5, 30
 
 
 class Recipe:
-    """What one network is trained on: ``parts`` are (kind of batch, steps), run one after another.
+    """What one network is trained on: ``parts`` are (kind of batch, steps, factor on RATE), run
+    one after another.
 
     Kinds: ``clips``; ``shown`` (clips, two of three with every point in sight at least twice); ``frames``;
     ``tiles`` (8 parts of one whole frame); ``both`` (clips and frames by turns).
@@ -48,12 +49,15 @@ class Recipe:
 
 
 RECIPES = {
-    "nose_tip": Recipe([("clips", 720)]),
-    "eye": Recipe([("clips", 1080), ("clips", 1000)]),
-    "paws": Recipe([("clips", 720), ("clips", 1100)]),
-    "tongue": Recipe([("clips", 720), ("shown", 700)]),
-    "tail_start": Recipe([("both", 360), ("both", 260)], wanted=9.0),
-    "roi_detect": Recipe([("tiles", 300), ("frames", 54), ("tiles", 280), ("frames", 46)], wanted=9.0),
+    "nose_tip": Recipe([("clips", 720, 1.0)]),
+    "eye": Recipe([("clips", 1080, 1.0), ("clips", 1000, 0.6)]),
+    "paws": Recipe([("clips", 720, 1.0), ("clips", 1100, 0.6)]),
+    "tongue": Recipe([("clips", 720, 1.0), ("shown", 700, 0.6)]),
+    "tail_start": Recipe([("both", 360, 1.0), ("both", 260, 0.6)], wanted=9.0),
+    "roi_detect": Recipe(
+        [("tiles", 300, 1.0), ("frames", 54, 1.0), ("tiles", 280, 0.6), ("frames", 46, 0.6), ("frames", 60, 0.35)],
+        wanted=9.0,
+    ),
 }
 
 
@@ -180,13 +184,11 @@ def train(options):
             last = max(f for f in os.listdir(folder) if f.endswith(".index"))
             saver.restore(session, os.path.join(folder, last[: -len(".index")]))
         total, begin = 0, time.time()
-        for kind, steps in recipe.parts[options.skip :]:
+        for kind, steps, factor in recipe.parts[options.skip :]:
             part, history = time.time(), []
             for step in range(int(steps * options.share)):
                 done = step / (steps * options.share)
-                current = LAST_RATE + RATE * options.rate * 0.5 * (1 + np.cos(np.pi * done)) * min(
-                    1, (step + 1) / WARM_UP
-                )
+                current = LAST_RATE + RATE * factor * 0.5 * (1 + np.cos(np.pi * done)) * min(1, (step + 1) / WARM_UP)
                 grey, points = batches.draw(kind)
                 wanted_score, wanted_place = targets(points, *grey.shape[1:])
                 feed = {
@@ -217,7 +219,6 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--share", type=float, default=1.0, help="of the recipe's steps (less for a trial)")
-    parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rate")
     parser.add_argument("--start", help="go on from the snapshots of this folder of networks")
     parser.add_argument("--skip", type=int, default=0, help="leave out this many parts of the recipe (with --start)")
     train(parser.parse_args())

@@ -29,6 +29,10 @@ _REPORT_EVERY = 10
 _MEGAPIXELS = 1e6
 
 
+def _silent(camera: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
 def truth_path(session: Path, camera: str) -> Path:
     """Where a camera's truth lies in a rendered session."""
     return session / "demo_truth" / f"{camera}Camera.truth.pqt"
@@ -62,7 +66,7 @@ def render_session(
     if seconds <= 0:
         raise ValueError(f"a video cannot be {seconds} seconds long")
     chosen = {name: float((rates or {}).get(name, CAMERAS[name].rates[0])) for name in dict.fromkeys(cameras)}
-    report = progress or (lambda camera, done, total: None)
+    report = progress or _silent
     missing = []
     for name, rate in chosen.items():
         count = frame_count(seconds, rate)

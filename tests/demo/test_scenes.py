@@ -91,7 +91,9 @@ def test_nose_centre_is_where_the_truth_says(side_view: View) -> None:
         assert np.abs(found - truth[i]).max() < 1.6 / side_view.camera.upscaled  # a glint on it pulls the centre away
 
 
-@pytest.mark.parametrize("camera, name", [("left", "tube_bottom"), ("right", "tube_bottom"), ("body", "tail_start")])
+@pytest.mark.parametrize(
+    ("camera", "name"), [("left", "tube_bottom"), ("right", "tube_bottom"), ("body", "tail_start")]
+)
 def test_dark_spots_are_where_the_truth_says(camera: str, name: str) -> None:
     view = demo_view(camera)
     motion = view.motion(np.arange(0, 8, 0.7))

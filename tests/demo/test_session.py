@@ -31,7 +31,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name, rate, count", [("left", 30, 6), ("right", 150, 30), ("body", 30, 6)])
+@pytest.mark.parametrize(("name", "rate", "count"), [("left", 30, 6), ("right", 150, 30), ("body", 30, 6)])
 def test_video_is_as_a_rig_writes_it(rendered: Path, name: str, rate: float, count: int) -> None:
     camera = CAMERAS[name]
     with av.open(str(rendered / "raw_video_data" / camera.raw_name)) as container:
@@ -94,12 +94,17 @@ def test_video_without_truth_is_rendered_again(tmp_path: Path) -> None:
     assert demo.is_rendered(tmp_path, "body", 7, 30.0, 6)
 
 
+def _write_and_fail(path: Path) -> None:
+    with VideoWriter(path, 64, 64, 30.0, 21, "veryfast") as writer:
+        writer.write(np.full((64, 64), 90, np.uint8))
+        raise ZeroDivisionError
+
+
 def test_failed_video_leaves_nothing_behind_and_keeps_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     path.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), VideoWriter(path, 64, 64, 30.0, 21, "veryfast") as writer:
-        writer.write(np.full((64, 64), 90, np.uint8))
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        _write_and_fail(path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["video.mp4"]
     assert path.read_bytes() == b"old"
 
