@@ -133,6 +133,10 @@ CATALOGUE: dict[str, ErrorKind] = {
     "queue.busy": ErrorKind(
         "The video or the device is in use by another process.", "Wait for it to end.", transient=True
     ),
+    "job.damaged": ErrorKind(
+        "The job's folder is gone, or what was asked cannot be read there.",
+        "Name the video to `iblvideo-admin process` again.",
+    ),
     "job.died": ErrorKind(
         "The job's process ended without a result.",
         "Read the job's log with `iblvideo-admin queue show ID`.",

@@ -44,6 +44,11 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def exists(path: Path) -> bool:
+    """Whether a path is there, as far as this user can see; Path.exists raises where looking is forbidden."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def sync(file: IO[Any]) -> None:
     """Bring an open file's content to the disk."""
     file.flush()

@@ -50,7 +50,7 @@ def _process(data: dict[str, Any]) -> list[str]:
     rows = []
     for job in data["jobs"]:
         if job["status"] == "Complete":
-            told = f"{job['frames']} frames, {job['fps']:.1f} frames/s" if job["frames"] else job["warnings"][0]
+            told = f"{job['frames']} frames, {job['fps']:.1f} frames/s" if job["frames"] else " ".join(job["warnings"])
             rows.append((job["status"], job["session"], job["camera"], told, job["output"]))
         else:
             rows.append((job["status"], job["session"], job["camera"], job.get("code") or job.get("because", ""), ""))

@@ -77,15 +77,18 @@ _NUMBERS = {name for name, f in _SETTABLE.items() if f.type == "float"}
 _TABLES = {name for name, f in _SETTABLE.items() if "dict" in str(f.type)}
 
 
-def user_file() -> Path:
-    """The user's own configuration file."""
-    return Path.home() / ".config/iblvideo-admin/config.toml"
+def user_file() -> Path | None:
+    """The user's own configuration file; None for a user without a home."""
+    try:
+        return Path.home() / ".config/iblvideo-admin/config.toml"
+    except RuntimeError:
+        return None
 
 
 def files(environment: dict[str, str] | None = None) -> tuple[Path, ...]:
     """The files that are looked for, in the order in which they are read."""
     named = (os.environ if environment is None else environment).get(PREFIX + "CONFIG")
-    return (Path(named),) if named else (SYSTEM_FILE, user_file())
+    return (Path(named),) if named else tuple(path for path in (SYSTEM_FILE, user_file()) if path is not None)
 
 
 def load(environment: dict[str, str] | None = None) -> Settings:
@@ -95,16 +98,16 @@ def load(environment: dict[str, str] | None = None) -> Settings:
     sources: list[str] = []
     for path in files(env):
         try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            if PREFIX + "CONFIG" in env:
+            text = path.read_text(encoding="utf-8-sig")
+        except (FileNotFoundError, NotADirectoryError):  # the home of many a service is /dev/null
+            if env.get(PREFIX + "CONFIG"):
                 raise UserError("settings.invalid", f"{PREFIX}CONFIG names {path}, which does not exist") from None
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise UserError("settings.invalid", f"{path} cannot be read: {error}") from error
         try:
             table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise UserError("settings.invalid", f"{path} is not valid TOML: {error}") from error
         for name, value in table.items():
             values[name] = _checked(name, value, str(path))
@@ -126,8 +129,11 @@ def _checked(name: str, value: Any, where: str) -> Any:
         raise UserError("settings.invalid", f"{where}: {name} must be {wanted}, not {value!r}")
     if name not in _PATHS:
         return value
-    path = Path(str(value)).expanduser()
-    if not path.is_absolute():
+    try:
+        path = Path(str(value)).expanduser()
+    except RuntimeError:
+        raise UserError("settings.invalid", f"{where}: {name} = {value!r} names a home that is not there") from None
+    if not path.is_absolute() or "\0" in str(path):
         raise UserError("settings.invalid", f"{where}: {name} must be an absolute path, not {value!r}")
     return path
 
@@ -136,7 +142,7 @@ def _number(name: str, value: Any, where: str) -> float:
     try:
         if isinstance(value, bool) or not 0 <= (number := float(value)) < float("inf"):
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError("settings.invalid", f"{where}: {name} must be a number from 0 on, not {value!r}") from None
     return number
 

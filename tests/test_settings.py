@@ -67,3 +67,33 @@ def test_numbers_from_the_environment(tmp_path: Path) -> None:
 def test_tables_come_from_files(tmp_path: Path) -> None:
     loaded = load(tmp_path, "[windows.body]\ntail_start = [430, 300]\n")
     assert loaded.windows == {"body": {"tail_start": [430, 300]}}
+
+
+def test_an_empty_name_of_a_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "SYSTEM_FILE", tmp_path / "absent")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert settings.load({"IBLVIDEO_ADMIN_CONFIG": ""}).sources == ()
+
+
+def test_files_as_other_systems_write_them(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes('\ufefflab = "ü"\r\nsubjects_dir = "/data"\r\n'.encode())
+    assert settings.load({"IBLVIDEO_ADMIN_CONFIG": str(file)}).lab == "ü"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["retry_wait_s = 1" + "0" * 400, "slurm = " + "[" * 5000, "subjects_dir = '~nobody-of-this-name/x'",
+     'subjects_dir = "/a\\u0000b"', "retry_wait_s = nan", "lab = 2026-01-01"],
+)  # fmt: skip
+def test_values_that_only_look_right(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, text)
+    assert caught.value.code == "settings.invalid"
+
+
+def test_a_folder_and_bytes_are_no_configuration(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path, tmp_path / "bytes"):
+        with pytest.raises(UserError, match="cannot be read"):
+            settings.load({"IBLVIDEO_ADMIN_CONFIG": str(path)})

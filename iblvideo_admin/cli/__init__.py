@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import typer
 
 from iblvideo_admin import __version__
-from iblvideo_admin.cli import check_gpu, config, process, queue, run_job, status
-from iblvideo_admin.errors import CATALOGUE, INTERRUPTED, UserError
+from iblvideo_admin.cli import check_gpu, config, process, queue, run_job, status, streams
+from iblvideo_admin.errors import CATALOGUE, FAILED, INTERRUPTED, UserError
 from iblvideo_admin.render import render
 from iblvideo_admin.result import Result
 
@@ -42,36 +44,47 @@ def _version(version: bool = typer.Option(False, "--version", help="Show the ver
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status.  Every foreseeable failure is one message, never a trace."""
+    streams.make_ready()
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
+    outcome = _outcome(words, as_json)
+    exit_code = outcome.exit_code if isinstance(outcome, Result) else int(outcome or 0)
+    if isinstance(outcome, Result):
+        with suppress(OSError):  # finish() finds it again
+            render(outcome, as_json=as_json)
+    lost = streams.finish()
+    if lost is None or isinstance(lost, BrokenPipeError):  # whoever read our output has gone, and needs no more
+        return exit_code
+    with suppress(OSError):
+        print(f"the output cannot be written: {lost.strerror}", file=sys.stderr)
+    return exit_code or FAILED
+
+
+def _outcome(words: Sequence[str], as_json: bool) -> Any:
+    """The command's result, whatever way it ends; a number where it has said all itself (help, version)."""
     name = _command(words)
     try:
-        outcome = app(args=words, standalone_mode=False, prog_name="iblvideo-admin")
+        outcome = app(args=list(words), standalone_mode=False, prog_name="iblvideo-admin")
     except _UsageError as error:
         return _usage(error, name, as_json)
     except UserError as error:
-        outcome = Result.failure(name, error)
+        return Result.failure(name, error)
     except (KeyboardInterrupt, typer.Abort):
         outcome = INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has gone: nobody is left to be told
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:  # noqa: BLE001  a bug: shown as one, still one document
-        traceback.print_exc()
-        outcome = Result.failure(name, UserError("bug", f"{type(error).__name__}: {error}"))
-    if outcome == INTERRUPTED:  # typer, by version, raises or returns it
-        outcome = Result.failure(name, UserError("interrupted", "the command was interrupted"))
-    if not isinstance(outcome, Result):
-        return int(outcome or 0)
-    try:
-        render(outcome, as_json=as_json)
-        sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return outcome.exit_code
+        return FAILED
+    except Exception as error:  # noqa: BLE001  a bug: shown as one, still one document
+        with suppress(OSError):
+            traceback.print_exc()
+        return Result.failure(name, UserError("bug", f"{type(error).__name__}: {error}"))
+    if outcome == INTERRUPTED:  # typer, by version, raises or returns it
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second one must not cut the document
+            signal.signal(number, signal.SIG_IGN)
+        return Result.failure(name, UserError("interrupted", "the command was interrupted"))
+    return outcome
 
 
-def _usage(error: Exception, name: str, as_json: bool) -> int:
+def _usage(error: Exception, name: str, as_json: bool) -> Result | int:
     message = getattr(error, "format_message", lambda: str(error))()
     if "NoArgsIsHelp" in type(error).__name__:  # its message is the whole help
         typer.echo(message)
@@ -80,9 +93,7 @@ def _usage(error: Exception, name: str, as_json: bool) -> int:
             return CATALOGUE["usage"].exit_code
     context = getattr(error, "ctx", None)
     helped = f"{context.command_path} --help" if context is not None else "iblvideo-admin --help"
-    result = Result.failure(name, UserError("usage", message, f"See `{helped}`."))
-    render(result, as_json=as_json)
-    return result.exit_code
+    return Result.failure(name, UserError("usage", message, f"See `{helped}`."))
 
 
 def _command(words: Sequence[str]) -> str:

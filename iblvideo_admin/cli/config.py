@@ -6,6 +6,7 @@ import typer
 
 from iblvideo_admin import settings
 from iblvideo_admin.cli.options import Json
+from iblvideo_admin.files import exists
 from iblvideo_admin.result import Result
 
 app = typer.Typer(help="Show the configuration.", no_args_is_help=True)
@@ -21,4 +22,4 @@ def show(json: Json = False) -> Result:
 @app.command()
 def path(json: Json = False) -> Result:
     """The files that are looked for, in the order in which they are read."""
-    return Result("config path", {"files": [{"path": str(p), "exists": p.exists()} for p in settings.files()]})
+    return Result("config path", {"files": [{"path": str(p), "exists": exists(p)} for p in settings.files()]})

@@ -17,9 +17,17 @@ Executor = Literal["local", "slurm"]
 Source = Literal["local", "alyx"]
 
 
+def _path(text: str) -> Path:
+    """An empty path is a variable that was not set; it must not mean the folder one is in."""
+    if not text:
+        raise typer.BadParameter("the path is empty")
+    return Path(text)
+
+
 def process(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Videos, sessions, or folders of sessions.")
+        list[Path] | None,
+        typer.Argument(parser=_path, metavar="[PATH]...", help="Videos, sessions, or folders of sessions."),
     ] = None,
     camera: Annotated[list[CameraName] | None, typer.Option(help="Only these cameras (may be repeated).")] = None,
     engine: Annotated[EngineChoice, typer.Option(help="Override the toolchain's engine.")] = "auto",
@@ -45,6 +53,8 @@ def process(
         raise UserError("slurm.not_available", "jobs cannot be sent to Slurm by this version")
     if source == "alyx":
         raise UserError("alyx.not_available", "jobs cannot be taken from Alyx by this version")
+    if overwrite and not paths:
+        raise UserError("usage", "--overwrite needs a PATH", "Name what is to be tracked again.")
     end_on_sigterm()
     wishes = processing.Wishes(
         paths=tuple(paths or ()),
@@ -57,4 +67,5 @@ def process(
     )
     if dry_run:
         return processing.dry_run(wishes, settings.load())
-    return processing.process(wishes, settings.load(), Watcher())
+    with Watcher() as watcher:
+        return processing.process(wishes, settings.load(), watcher)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from iblvideo_admin.cli.options import CameraName, Json, StatusName
-from iblvideo_admin.errors import UserError
 from iblvideo_admin.result import Result
 
 app = typer.Typer(help="The jobs.", no_args_is_help=True)
@@ -67,14 +66,12 @@ def hold(
     """Start no more jobs (running ones go on), or not this one."""
 
     def work(ledger: Any) -> Result:
-        import time
-
-        from iblvideo_admin.queue.states import Held
+        from iblvideo_admin.queue import hands
 
         if number is None:
             ledger.hold(True, why)
         else:
-            ledger.move(number, Held(time.time(), why), why or "held by hand")
+            hands.hold(ledger, number, why)
         return _after("queue hold", ledger, number)
 
     return _with_ledger(work)
@@ -85,16 +82,12 @@ def release(number: PerhapsNumber = None, json: Json = False) -> Result:
     """Let the queue run again, or this job."""
 
     def work(ledger: Any) -> Result:
-        import time
-
-        from iblvideo_admin.queue.states import Waiting
+        from iblvideo_admin.queue import hands
 
         if number is None:
             ledger.hold(False)
         else:
-            if ledger.job(number).state.status != "Held":
-                raise UserError("queue.not_possible", f"job {number} is {ledger.job(number).state.status}, not Held")
-            ledger.move(number, Waiting(time.time()), "released by hand")
+            hands.release(ledger, number)
         return _after("queue release", ledger, number)
 
     return _with_ledger(work)

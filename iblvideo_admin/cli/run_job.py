@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from iblvideo_admin.cli.options import Json, end_on_sigterm
+from iblvideo_admin.errors import UserError
 from iblvideo_admin.result import Problem, Result
 
 
@@ -25,5 +26,8 @@ def run_job(
         result = work.run_job(folder, settings.load())
     except KeyboardInterrupt:
         return Result("run-job", {}, work.TRY_AGAIN, (Problem("interrupted", "interrupted", "Run it again."),))
+    except UserError as error:
+        exit_code = work.TRY_AGAIN if error.transient else error.exit_code
+        return Result("run-job", {}, exit_code, (Problem.of(error),))
     problems = () if not result.code else (Problem(result.code, result.message, result.remedy),)
     return Result("run-job", asdict(result), result.exit_code, problems)

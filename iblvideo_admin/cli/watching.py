@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from iblvideo_admin.queue.ledger import Job
@@ -25,8 +26,16 @@ class Watcher:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            name = TextColumn("{task.description}", markup=False)  # a mouse may be called [red]
+            columns = (name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, TextColumn("{task.fields[fps]}"), console=Console(stderr=True))
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:  # it has hidden the cursor
+            self._bar.stop()
 
     def started(self, job: Job) -> None:
         """See :class:`iblvideo_admin.queue.worker.Observer`."""
@@ -71,4 +80,5 @@ def _name(job: Job) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    with suppress(OSError):  # nobody looks any more: no reason to end the work
+        print(line, file=sys.stderr, flush=True)

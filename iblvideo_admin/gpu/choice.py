@@ -39,7 +39,8 @@ def allowed(settings: Settings, inventory: Inventory) -> tuple[Gpu, ...]:
         numbers = {int(part) for part in settings.gpus.split(",")}
     except ValueError:
         raise UserError("settings.invalid", f"gpus must be all, none or numbers, not {settings.gpus!r}") from None
-    if missing := numbers - {gpu.index for gpu in inventory.gpus}:
+    # a driver that does not answer is another matter than a wrong setting: check-gpu says which
+    if inventory.problem is None and (missing := numbers - {gpu.index for gpu in inventory.gpus}):
         raise UserError("settings.invalid", f"gpus names card {min(missing)}, which is not there")
     return tuple(gpu for gpu in inventory.gpus if gpu.index in numbers)
 

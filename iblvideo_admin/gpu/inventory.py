@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +49,8 @@ def look() -> Inventory:
     except pynvml.NVMLError as error:
         return Inventory(problem=str(error))
     finally:
-        pynvml.nvmlShutdown()
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
 
 
 def _gpu(pynvml: Any, index: int) -> Gpu:

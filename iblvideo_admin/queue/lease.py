@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from iblvideo_admin.errors import UserError
@@ -55,7 +56,11 @@ def make_folder(folder: Path) -> None:
 
 def _open(path: Path) -> int:
     """Open a lock that may be another user's: to lock it, reading is enough."""
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # the folder is everybody's: a pipe there must not stop us
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.open(path, os.O_RDONLY | flags)
     except FileNotFoundError:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o644)
+        with suppress(PermissionError):  # whatever the umask; made by another user meanwhile
+            os.fchmod(descriptor, 0o644)
+        return descriptor

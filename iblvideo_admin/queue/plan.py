@@ -38,14 +38,15 @@ def plan(
     paths: Iterable[Path], settings: Settings, *, cameras: Iterable[str] = (), since: str = "", overwrite: bool = False
 ) -> Plan:
     """Look at every path and decide; reads no video.  Raises the ``path.`` errors of what was typed."""
+    chosen = set(cameras)
     videos: dict[Path, Video] = {}
     for path in paths:
-        for video in find_videos(path, cameras):
+        for video in find_videos(path, chosen):
             videos.setdefault(video.path, video)
     wanted: list[Video] = []
     skipped: list[Skipped] = []
     for video in videos.values():
-        if video.date < since:
+        if video.date < since or (chosen and video.camera.name not in chosen):
             continue
         try:
             require_inside(video, settings.subjects_dir)
@@ -76,10 +77,18 @@ def enter(
     jobs = []
     for video in videos:
         request = Request(str(video.path), engine, overwrite, (windows or {}).get(video.camera.name))
-        job = ledger.job_of(video)
-        if job is None:
-            job = ledger.add(video, request)
-        elif job.state.status == "Complete" or (named and job.state.status in ("Errored", "Abandoned")):
-            job = ledger.again(job, request, "asked for again" if named else "its table is gone")
-        jobs.append(job)
+        with ledger.transaction():  # another process may be entering the same video
+            jobs.append(_entered(video, request, ledger, named))
     return jobs
+
+
+def _entered(video: Video, request: Request, ledger: Ledger, named: bool) -> Job:
+    job = ledger.job_of(video)
+    if job is None:
+        return ledger.add(video, request)
+    status = job.state.status
+    if status == "Complete" or (named and status in ("Errored", "Abandoned")):
+        return ledger.again(job, request, "asked for again" if named else "its table is gone")
+    if status in ("Waiting", "Held") and request != Request(request.video):  # how it is to be done was said anew
+        ledger.paths(job.id).write_request(request)
+    return job

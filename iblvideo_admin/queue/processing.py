@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from iblvideo_admin.engines import start, weights
 from iblvideo_admin.errors import FAILED, UserError
+from iblvideo_admin.files import exists
 from iblvideo_admin.gpu import choice, inventory
 from iblvideo_admin.queue import plan as planning
 from iblvideo_admin.queue import worker
+from iblvideo_admin.queue.following import run_or_follow
 from iblvideo_admin.queue.ledger import Job, Ledger
-from iblvideo_admin.queue.states import ENDED, Complete, Errored
+from iblvideo_admin.queue.states import ENDED, Complete, Errored, Held
 from iblvideo_admin.result import Problem, Result
 from iblvideo_admin.rigs import CAMERAS
 from iblvideo_admin.settings import Settings
@@ -23,7 +23,6 @@ from iblvideo_admin.tracking import windows_file
 from iblvideo_admin.tracking.track import networks_of
 
 COMMAND = "process"
-_LOOK_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,15 @@ class Wishes:
     max_jobs: int | None = None
     overwrite: bool = False
 
+    def cover(self, job: Job) -> bool:
+        """Whether a job that is in the queue already is among what was asked for."""
+        return job.date >= self.since and (not self.cameras or job.camera in self.cameras)
+
 
 def dry_run(wishes: Wishes, settings: Settings) -> Result:
     """What ``process`` would do; changes nothing."""
+    if wishes.windows:
+        windows_file.read(wishes.windows)
     planned = _plan(wishes, settings)
     days, unknown = _days(planned.wanted, settings)
     data = {
@@ -66,12 +71,11 @@ def process(wishes: Wishes, settings: Settings, observer: worker.Observer) -> Re
         jobs = planning.enter(
             planned.wanted, ledger, engine=wishes.engine, overwrite=wishes.overwrite, windows=points, named=named
         )
-        mine = [job.id for job in jobs]
+        mine = {job.id: job for job in jobs}
         if not named:
-            mine += [job.id for job in ledger.jobs("Waiting", "Started") if job.id not in mine]
-        before = {job.id for job in ledger.jobs() if job.state.status in ENDED} & set(mine)
-        _run(ledger, mine, observer, settings, wishes.max_jobs)
-        ended = [ledger.job(number) for number in mine if named or number not in before]
+            mine |= {job.id: job for job in ledger.jobs("Waiting", "Started") if wishes.cover(job)}
+        run_or_follow(ledger, mine.keys(), observer, settings.retry_wait_s, most=wishes.max_jobs)
+        ended = [ledger.job(number) for number, job in mine.items() if named or job.state.status not in ENDED]
         held = ledger.held()
         data = {
             "jobs": [_told(job) for job in ended],
@@ -87,6 +91,12 @@ def process(wishes: Wishes, settings: Settings, observer: worker.Observer) -> Re
 
 def _plan(wishes: Wishes, settings: Settings) -> planning.Plan:
     paths = wishes.paths or (settings.subjects_dir,)
+    if not wishes.paths and not exists(settings.subjects_dir):
+        raise UserError(
+            "settings.invalid",
+            f"there is no subjects folder {settings.subjects_dir}",
+            "Mount it, or set subjects_dir (IBLVIDEO_ADMIN_SUBJECTS_DIR).",
+        )
     try:
         return planning.plan(
             paths,
@@ -120,41 +130,6 @@ def _require_ready(wishes: Wishes, settings: Settings) -> None:
     raise errors[0]
 
 
-def _run(
-    ledger: Ledger, numbers: Collection[int], observer: worker.Observer, settings: Settings, most: int | None
-) -> None:
-    lease = worker.worker_lease(ledger)
-    if lease is not None:
-        with lease:
-            worker.drain(ledger, observer, settings.retry_wait_s, only=numbers, most=most)
-        return
-    _follow(ledger, numbers, observer, most)
-
-
-def _follow(ledger: Ledger, numbers: Collection[int], observer: worker.Observer, most: int | None) -> None:
-    """Watch the jobs that another worker of this state folder runs."""
-    from iblvideo_admin.files import read_json
-
-    seen: dict[int, str] = {}
-    while True:
-        open_jobs = 0
-        for job in [ledger.job(number) for number in numbers]:
-            status, before = job.state.status, seen.get(job.id)
-            seen[job.id] = status
-            if status == "Started":
-                if before != status:
-                    observer.started(job)
-                if (progress := read_json(ledger.paths(job.id).progress)) is not None:
-                    observer.progress(job, progress)
-            elif before == "Started":
-                observer.ended(job)
-            open_jobs += status in ("Started", "Waiting")
-        ended = sum(status in ENDED for status in seen.values())
-        if not open_jobs or ledger.held() is not None or (most is not None and ended >= most):
-            return
-        time.sleep(_LOOK_S)
-
-
 def _told(job: Job) -> dict[str, Any]:
     """A job as the user of ``process`` wants to see it."""
     state = job.state.as_data()
@@ -179,8 +154,14 @@ def _failures(planned: planning.Plan, jobs: list[Job]) -> tuple[int, tuple[Probl
     problems = [Problem.of(skipped.problem) for skipped in planned.skipped if skipped.problem]
     states = [job.state for job in jobs]
     problems += [Problem(s.code, s.message, s.remedy) for s in states if isinstance(s, Errored)]
-    unfinished = [job for job in jobs if job.state.status == "Held"]
-    return (FAILED if problems or unfinished else 0), tuple(problems)
+    problems += [Problem.of(_held(job, job.state)) for job in jobs if isinstance(job.state, Held)]
+    return (FAILED if problems else 0), tuple(problems)
+
+
+def _held(job: Job, state: Held) -> UserError:
+    why = f": {state.because}" if state.because else ""
+    held = f"job {job.id} ({job.session} {job.camera}) is held{why}"
+    return UserError("queue.held", held, f"`iblvideo-admin queue release {job.id}`")
 
 
 def _days(videos: tuple[Any, ...], settings: Settings) -> tuple[float | None, list[str]]:
@@ -202,7 +183,7 @@ def _days(videos: tuple[Any, ...], settings: Settings) -> tuple[float | None, li
 
 def _speeds(settings: Settings) -> dict[str, float]:
     """Frames per second of whole jobs, by camera, over the jobs that are Complete."""
-    if not (settings.state_dir / "ledger.sqlite").exists():
+    if not exists(settings.state_dir / "ledger.sqlite"):
         return {}
     frames: dict[str, int] = {}
     spent: dict[str, float] = {}

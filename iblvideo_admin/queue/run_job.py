@@ -6,6 +6,7 @@ end with the last process that uses them.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import traceback
@@ -18,7 +19,7 @@ from iblvideo_admin.errors import UserError
 from iblvideo_admin.files import read_json, write_hint, write_json
 from iblvideo_admin.gpu import choice, inventory
 from iblvideo_admin.gpu.inventory import Inventory
-from iblvideo_admin.queue.job import JobPaths, Request
+from iblvideo_admin.queue.job import JobPaths, Request, is_number
 from iblvideo_admin.queue.lease import Lease, make_folder
 from iblvideo_admin.sessions import Video, require_inside
 from iblvideo_admin.settings import Settings
@@ -56,19 +57,35 @@ class JobResult:
 
 
 def read_result(paths: JobPaths) -> JobResult | None:
-    """The result of a job; None while there is none."""
-    content = read_json(paths.result)
-    if content is None:
-        return None
+    """The result of a job; None while there is none, or where it is damaged."""
+    content = read_json(paths.result) or {}
     known = JobResult.__dataclass_fields__
     values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in content.items() if key in known}
-    return JobResult(**values)
+    try:
+        result = JobResult(**values)
+    except TypeError:  # a field is missing
+        return None
+    return result if _is_sound(result) else None
+
+
+def _is_sound(result: JobResult) -> bool:
+    """Whether every field is what it should be: the ledger and all that reads it rely on that."""
+    numbers = (result.started, result.ended, result.frames, result.fps)
+    texts = (result.code, result.message, result.remedy, result.sha256, result.output, *result.warnings)
+    return (
+        result.status in ("Complete", "Errored")
+        and bool(result.code) == (result.status == "Errored")
+        and isinstance(result.warnings, tuple)
+        and all(map(is_number, numbers))
+        and all(isinstance(text, str) for text in texts)
+    )
 
 
 def run_job(folder: Path, settings: Settings) -> JobResult:
     """Run a job and write its result.  Raises ``queue.job_unknown`` for a folder that is none.
 
-    Whatever goes wrong with the job is in the result; only an interruption leaves none.
+    Whatever goes wrong with the job is in the result; only an interruption leaves none, and a disk that does not
+    take it (``disk.full``, ``state.not_usable``).
     """
     paths = JobPaths(folder)
     request = paths.read_request()
@@ -81,11 +98,14 @@ def run_job(folder: Path, settings: Settings) -> JobResult:
             tracked = _tracked(paths, request, settings, lock, log)
         result = _complete(request, tracked, started)
     except UserError as error:
-        result = _errored(error, started)
+        result = failed(error, started)
     except Exception as error:  # noqa: BLE001  a bug ends the job, not the worker; the trace is in the log
         traceback.print_exc()
-        result = _errored(UserError("bug", f"{type(error).__name__}: {error}"), started)
-    write_json(paths.result, asdict(result))
+        result = failed(_no_room(error) or UserError("bug", f"{type(error).__name__}: {error}"), started)
+    try:
+        write_json(paths.result, asdict(result))
+    except OSError as error:
+        raise (_no_room(error) or UserError("state.not_usable", f"{paths.result}: {error.strerror}")) from error
     return result
 
 
@@ -136,7 +156,14 @@ def _complete(request: Request, tracked: Tracked | None, started: float) -> JobR
     )
 
 
-def _errored(error: UserError, started: float) -> JobResult:
+def _no_room(error: Exception) -> UserError | None:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return UserError("disk.full", f"there is no room left: {error}")
+    return None
+
+
+def failed(error: UserError, started: float) -> JobResult:
+    """The result of a job that ended with an error."""
     return JobResult(
         "Errored",
         started,

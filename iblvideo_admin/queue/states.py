@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
+CLOCK_SLACK_S = 5.0  # how far a clock is corrected without notice
+
 
 @dataclass(frozen=True)
 class State:
@@ -25,6 +27,10 @@ class Waiting(State):
     status = "Waiting"
     not_before: float = 0.0
     because: str = ""
+
+    def is_due(self, now: float) -> bool:
+        """Whether it may run.  A state from the future says that the clock was set back: then it waits no longer."""
+        return self.not_before <= now or self.since > now + CLOCK_SLACK_S
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Protocol
 
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import read_json
 from iblvideo_admin.queue.job import JobPaths
 from iblvideo_admin.queue.lease import Lease
 from iblvideo_admin.queue.ledger import Job, Ledger
-from iblvideo_admin.queue.run_job import JobResult, read_result
+from iblvideo_admin.queue.run_job import JobResult, failed, read_result
 from iblvideo_admin.queue.states import ENDED, Complete, Errored, Started, State, Waiting
 
 ATTEMPTS = 3
@@ -47,7 +48,7 @@ def recover(ledger: Ledger, retry_wait_s: float) -> None:
     """
     for job in ledger.jobs("Started"):
         paths = ledger.paths(job.id)
-        lock = Lease.take(paths.lock)
+        lock = Lease.take(paths.lock) if paths.folder.is_dir() else nullcontext()
         if lock is None:
             continue
         with lock:
@@ -89,28 +90,29 @@ def drain(
 def run(ledger: Ledger, job: Job, observer: Observer, retry_wait_s: float) -> None:
     """Run one job as a child process and settle it."""
     paths = ledger.paths(job.id)
-    paths.set_aside(job.attempts)
-    with open(paths.log, "ab") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "iblvideo_admin", "run-job", str(paths.folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    job = ledger.move(job.id, Started(time.time(), pid=child.pid), "started")
-    observer.started(job)
+    damage = _damage(paths)
+    # Set aside, entered, started, in this order: a worker that is killed in between leaves what recover() settles
+    if damage is None:
+        with _state_refusals(paths):
+            paths.set_aside(job.attempts)
+    job = ledger.move(job.id, Started(time.time()), "started")
+    if damage is not None:
+        observer.ended(settle(ledger, job, failed(damage, job.state.since), retry_wait_s))
+        return
+    child: subprocess.Popen[bytes] | None = None
     try:
-        while child.poll() is None:
-            time.sleep(_LOOK_S)
-            if (progress := read_json(paths.progress)) is not None:
-                observer.progress(job, progress)
-    except KeyboardInterrupt:
-        _end(child)
-        _settle_child(ledger, job, paths, child.returncode, retry_wait_s, interrupted=True)
-        observer.ended(ledger.job(job.id))
+        child = _start(paths)
+        ledger.amend(job.id, Started(job.state.since, pid=child.pid))
+        observer.started(job)
+        _watch(child, paths, job, observer)
+        job = _settle_child(ledger, job, paths, child.returncode, retry_wait_s)
+    except BaseException:
+        with _uninterrupted():
+            if child is not None:
+                _end(child)
+            observer.ended(_give_back(ledger, job, paths, retry_wait_s))
         raise
-    observer.ended(_settle_child(ledger, job, paths, child.returncode, retry_wait_s))
+    observer.ended(job)
 
 
 def settle(ledger: Ledger, job: Job, result: JobResult, retry_wait_s: float) -> Job:
@@ -129,30 +131,90 @@ def settle(ledger: Ledger, job: Job, result: JobResult, retry_wait_s: float) -> 
     return ledger.move(job.id, state, result.code, attempts=attempts)
 
 
-def _settle_child(
-    ledger: Ledger, job: Job, paths: JobPaths, status: int, retry_wait_s: float, *, interrupted: bool = False
-) -> Job:
+def _damage(paths: JobPaths) -> UserError | None:
+    """What makes this very job impossible to start: a person's hand, or a disk's fault, in its folder."""
+    try:
+        paths.read_request()
+    except UserError as error:
+        return UserError("job.damaged", error.message)
+    return None
+
+
+@contextmanager
+def _state_refusals(paths: JobPaths) -> Iterator[None]:
+    """What no job could do either ends the command: a full or read-only disk, no process to be had."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError("state.not_usable", f"{paths.folder}: {error.strerror}") from error
+
+
+def _start(paths: JobPaths) -> subprocess.Popen[bytes]:
+    with _state_refusals(paths), open(paths.log, "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "iblvideo_admin", "run-job", str(paths.folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _watch(child: subprocess.Popen[bytes], paths: JobPaths, job: Job, observer: Observer) -> None:
+    while child.poll() is None:
+        time.sleep(_LOOK_S)
+        if (progress := paths.read_progress()) is not None:
+            observer.progress(job, progress)
+
+
+def _settle_child(ledger: Ledger, job: Job, paths: JobPaths, status: int, retry_wait_s: float) -> Job:
+    result = read_result(paths)
+    if result is None:
+        how = f"by {_signal(-status)}" if status < 0 else f"with status {status}"
+        message = f"the job's process ended {how} and left no result; its log is {paths.log}"
+        result = failed(UserError("job.died", message), job.state.since)
+    return settle(ledger, job, result, retry_wait_s)
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # those for real time have no names
+        return f"signal {number}"
+
+
+def _give_back(ledger: Ledger, job: Job, paths: JobPaths, retry_wait_s: float) -> Job:
+    """Settle a job whose child we ended: perhaps it was done already."""
     result = read_result(paths)
     if result is not None:
         return settle(ledger, job, result, retry_wait_s)
-    if interrupted:
-        return ledger.move(job.id, Waiting(time.time(), because="interrupted"), "interrupted")
-    how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-    error = UserError("job.died", f"the job's process ended {how} and left no result; its log is {paths.log}")
-    now = time.time()
-    died = JobResult("Errored", now, now, error.code, error.message, error.remedy, transient=error.transient)
-    return settle(ledger, job, died, retry_wait_s)
+    return ledger.move(job.id, Waiting(time.time(), because="interrupted"), "interrupted")
 
 
 def _something_comes(ledger: Ledger, only: Collection[int] | None) -> bool:
     """Whether a job waits for its back-off, or an orphan of an earlier worker still runs."""
-    return any(only is None or job.id in only for job in ledger.jobs("Waiting", "Started"))
+    coming = ledger.numbers("Waiting", "Started")
+    return bool(coming if only is None else coming.intersection(only))
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
+    """End it, by force after a while.  A lost GPU can hold it for ever: its locks stay with it, we go on."""
+    for end in (child.terminate, child.kill):
+        end()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE_S)
+            return
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C once more, by somebody impatient, must not leave the job half given back; it takes seconds at most."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        child.wait(GRACE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -10,10 +10,10 @@ from typing import Any
 
 import iblvideo_admin
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import read_json
+from iblvideo_admin.files import exists
 from iblvideo_admin.gpu import choice, inventory
 from iblvideo_admin.queue.ledger import Job, Ledger
-from iblvideo_admin.queue.states import Complete, Errored
+from iblvideo_admin.queue.states import STATES, Complete, Errored
 from iblvideo_admin.settings import Settings
 
 STUCK_S = 600.0  # no new frame for so long
@@ -43,8 +43,9 @@ def take(settings: Settings) -> dict[str, Any]:
 
 
 def _queue(settings: Settings, now: float) -> dict[str, Any]:
-    empty: dict[str, Any] = {"queue": {}, "held": None, "running": [], "last_complete": None, "failures": []}
-    if not (settings.state_dir / "ledger.sqlite").exists():
+    none = dict.fromkeys(STATES, 0)
+    empty: dict[str, Any] = {"queue": none, "held": None, "running": [], "last_complete": None, "failures": []}
+    if not exists(settings.state_dir / "ledger.sqlite"):
         return empty
     try:
         with Ledger(settings.state_dir) as ledger:
@@ -66,8 +67,7 @@ def _brief(job: Job) -> dict[str, Any]:
 
 
 def _running(job: Job, ledger: Ledger, now: float) -> dict[str, Any]:
-    path = ledger.paths(job.id).progress
-    progress = read_json(path) or {}
+    progress = ledger.paths(job.id).read_progress() or {}
     written = progress.get("written", job.state.since)
     return {
         **_brief(job),
@@ -89,10 +89,16 @@ def _disks(settings: Settings) -> list[dict[str, Any]]:
     disks = []
     for name in ("subjects_dir", "state_dir"):
         folder: Path = getattr(settings, name)
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        existing = next(path for path in (folder, *folder.parents) if exists(path))
         usage = shutil.disk_usage(existing)
         disks.append(
-            {"name": name, "path": str(folder), "exists": folder.exists(), "free": usage.free, "total": usage.total}
+            {
+                "name": name,
+                "path": str(folder),
+                "exists": exists(folder),
+                "free": usage.free,
+                "total": usage.total,
+            }
         )
     return disks
 

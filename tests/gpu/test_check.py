@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -140,3 +141,45 @@ def test_without_a_driver_there_is_a_reason(tmp_path: Path) -> None:
         settings.Settings(toolchain="dlc-tf1-cuda10.0", subjects_dir=tmp_path, state_dir=tmp_path), level="quick"
     )
     assert result.data["verdict"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["echo '{}'", "echo '[]'", "echo junk", "true", "exit 3", "kill -9 $$", 'echo \'{"python": 3, "packages": []}\'',
+     "head -c 100 /dev/urandom", "cat; echo '{}'"],
+)  # fmt: skip
+def test_an_interpreter_that_says_something_else(lab: Lab, script: str) -> None:
+    lab.python.write_text(f"#!/bin/sh\n{script}\n")
+    document = lab.json("check-gpu")
+    assert (document["exit_code"], statuses(document)["packages"]) == (1, "fail")
+
+
+@pytest.mark.parametrize("python", ["a folder", "a text"])
+def test_an_interpreter_that_is_none(lab: Lab, python: str) -> None:
+    lab.python.unlink()
+    if python == "a folder":
+        lab.python.mkdir()
+    else:
+        lab.python.write_text("no program")
+    assert statuses(lab.json("check-gpu"))["packages"] == "fail"
+
+
+@pytest.mark.parametrize("answer", ["nan", "nan first", "odd devices", "no devices"])
+def test_a_probe_whose_numbers_are_none(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    from iblvideo_admin.gpu.checks import base, compute
+
+    nan = float("nan")
+    said = {"tensorflow": "1.13.1", "devices": [["/cpu", "CPU", ""]], "matmul_error": 1e-6, "convolution_error": 1e-6}
+    said |= {"matmul_error": nan} if answer == "nan first" else {}
+    said |= {"convolution_error": nan} if answer == "nan" else {}
+    said |= {"devices": [3, []]} if answer == "odd devices" else {}
+    said |= {"devices": None} if answer == "no devices" else {}
+    done = base.subprocess.CompletedProcess([], 0, json.dumps(said), "")
+    monkeypatch.setattr(base.subprocess, "run", lambda *_, **__: done)
+    context = Context(settings.Settings(), toolchains.load("dlc-tf1-cpu"), Inventory())
+    assert compute.check(context).status == ("pass" if answer == "odd devices" else "fail")
+
+
+def test_a_driver_that_does_not_answer_is_not_the_setting_s_fault(tmp_path: Path) -> None:
+    dead = Inventory(problem="Driver Not Loaded")
+    assert choice.allowed(settings.Settings(gpus="0"), dead) == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,11 @@ class ProbeError(Exception):
     """The probe's process did not answer; the text is the end of what it printed."""
 
 
-def probe(context: Context, what: str) -> dict[str, Any]:
-    """Run the probe script in the toolchain's Python.  Raises :class:`ProbeError`."""
+def probe(context: Context, what: str, expected: Mapping[str, type]) -> dict[str, Any]:
+    """Run the probe script in the toolchain's Python.
+
+    ``expected`` are the keys of its answer and their types.  Raises :class:`ProbeError`.
+    """
     script = Path(probes.__file__).with_name(f"{context.toolchain.engine}_probe.py")
     python = context.settings.interpreter(context.toolchain.name)
     environment = sidecar_environment(
@@ -51,7 +55,8 @@ def probe(context: Context, what: str) -> dict[str, Any]:
     try:
         done = subprocess.run(
             [str(python), str(script), what],
-            capture_output=True, text=True, errors="replace", env=environment, timeout=PROBE_LIMIT_S, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", env=environment,
+            timeout=PROBE_LIMIT_S, check=False,
         )  # fmt: skip
     except OSError as error:
         raise ProbeError(f"{python}: {error.strerror}") from error
@@ -59,9 +64,11 @@ def probe(context: Context, what: str) -> dict[str, Any]:
         raise ProbeError(f"no answer within {PROBE_LIMIT_S} s") from error
     try:
         answer = json.loads(done.stdout.strip().splitlines()[-1])
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, RecursionError):
         said = (done.stderr or done.stdout).strip().splitlines()
         raise ProbeError(said[-1] if said else f"ended with status {done.returncode} and said nothing") from None
     if done.returncode != 0 or not isinstance(answer, dict):
         raise ProbeError(f"ended with status {done.returncode}")
+    if wrong := [key for key, kind in expected.items() if not isinstance(answer.get(key), kind)]:
+        raise ProbeError(f"the answer lacks {', '.join(wrong)}: {answer}"[:500])
     return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
+from iblvideo_admin.files import exists
 from iblvideo_admin.gpu.checks.base import Context, Finding
 
 ID, LAYER, NEEDS, NEEDS_GPU = "host", 15, (), False
@@ -20,7 +21,7 @@ def check(context: Context) -> Finding:
         )
     free = []
     for folder in (settings.subjects_dir, settings.state_dir):
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        existing = next(path for path in (folder, *folder.parents) if exists(path))
         room = shutil.disk_usage(existing).free
         free.append(f"{folder}: {room / 1e9:.1f} GB free")
         if room < _LOW:

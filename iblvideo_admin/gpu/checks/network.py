@@ -20,6 +20,8 @@ def check(context: Context) -> Finding:
     try:
         networks = weights.load(context.settings.weights_dir, NETWORKS)
         cards = choice.allowed(context.settings, context.inventory)
+        if context.toolchain.needs_gpu and not cards:
+            return Finding("skip", "there is no GPU that may be used")
         gpu = cards[0].uuid if context.toolchain.needs_gpu else ""
         with (
             tempfile.TemporaryFile() as log,

@@ -14,7 +14,7 @@ def check(context: Context) -> Finding:
     toolchain = context.toolchain
     python = context.settings.interpreter(toolchain.name)
     try:
-        answer = probe(context, "packages")
+        answer = probe(context, "packages", {"python": str, "packages": dict})
     except ProbeError as error:
         return Finding("fail", f"the toolchain's Python {python} cannot be run", str(error), _REMEDY)
     if not answer["python"].startswith(f"{toolchain.python}."):

@@ -1,0 +1,44 @@
+"""Progress on a terminal."""
+
+from __future__ import annotations
+
+import io
+import sys
+from contextlib import suppress
+
+import pytest
+
+from iblvideo_admin.cli.watching import Watcher
+from iblvideo_admin.queue.ledger import Job
+from iblvideo_admin.queue.states import Complete, Started
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("subject", ["[/red]", "[bold]x", "a\x1b[2Jb", "{task}"])
+def test_names_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch, subject: str) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    job = Job(1, "/v", subject, "2026-01-01", "001", "left", 0, 0, 0.0, Started(1.0))
+    with Watcher() as watcher:
+        watcher.started(job)
+        watcher.progress(job, {"stage": "tracking", "done": 3, "total": 9, "fps": 2.0})
+        watcher._bar.refresh()
+        watcher.ended(Job(1, "/v", subject, "2026-01-01", "001", "left", 0, 0, 0.0, Complete(2.0)))
+    assert subject.replace("\x1b", "\\x1b")[:4] in terminal.getvalue()
+    assert "\x1b[2J" not in terminal.getvalue()
+
+
+def test_the_cursor_comes_back_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with suppress(KeyboardInterrupt), Watcher() as watcher:
+        watcher.started(Job(1, "/v", "A", "2026-01-01", "001", "left", 0, 0, 0.0, Started(1.0)))
+        raise KeyboardInterrupt
+    assert terminal.getvalue().rindex("\x1b[?25h") > terminal.getvalue().rindex("\x1b[?25l")
