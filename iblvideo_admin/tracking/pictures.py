@@ -81,8 +81,8 @@ def to_raw(points: np.ndarray, name: str, camera: Camera, windows: Mapping[str, 
     """From a network's pixels to full-frame pixels of the raw video.
 
     ``points`` is (..., 3) with x, y, likelihood in the network's own picture; the result has the same shape.
-    The right camera maps back as the IBL does, x = 640 - x / 2 and y / 2, which lies half a pixel beside a
-    mirror of pixel centres.
+    The right camera maps back as the IBL does, x = 640 - x / 2 and y / 2, which lies 0.75 and 0.25 px beside the
+    pixel centres (docs/tracking.md).
     """
     raw = np.array(points, dtype=np.float64)
     network = NETWORKS[name]
