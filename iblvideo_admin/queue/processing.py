@@ -71,7 +71,8 @@ def process(wishes: Wishes, settings: Settings, observer: worker.Observer) -> Re
         jobs = planning.enter(
             planned.wanted, ledger, engine=wishes.engine, overwrite=wishes.overwrite, windows=points, named=named
         )
-        mine = {job.id: job for job in jobs}
+        # what a person holds back is no failure of a scan
+        mine = {job.id: job for job in jobs if named or job.state.status != "Held"}
         if not named:
             mine |= {job.id: job for job in ledger.jobs("Waiting", "Started") if wishes.cover(job)}
         run_or_follow(ledger, mine.keys(), observer, settings.retry_wait_s, most=wishes.max_jobs)

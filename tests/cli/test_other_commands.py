@@ -42,6 +42,7 @@ def test_hold_and_release_a_job(lab: Lab) -> None:
     document = lab.json("process", video.session)
     assert document["exit_code"] == 1 and not video.table.exists()
     assert document["data"]["jobs"][0]["status"] == "Held"
+    assert lab.json("process")["exit_code"] == 0, "a scan has nothing to say about a job that a person holds"
     assert lab.json("queue", "release", "1")["data"]["job"]["status"] == "Waiting"
     assert lab.json("process")["exit_code"] == 0 and video.table.exists()
     document = lab.json("queue", "release", "1")

