@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ import av
 import numpy as np
 import yaml
 
+from iblvideo_admin.queue.job import Request
+from iblvideo_admin.queue.ledger import Job, Ledger
 from iblvideo_admin.rigs import CAMERAS, NETWORKS
 from iblvideo_admin.sessions import Video
 
@@ -124,3 +129,45 @@ def make_weights(folder: Path) -> Path:
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder with its content."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+class Nobody:
+    def started(self, job: Job) -> None: ...
+
+    def progress(self, job: Job, progress: dict) -> None: ...
+
+    def ended(self, job: Job) -> None: ...
+
+
+def add_job(ledger: Ledger, subject: str = "KS001", camera: str = "left") -> Job:
+    video = Video(Path("/data/Subjects") / subject / "2026-01-15/001", CAMERAS[camera])
+    return ledger.add(video, Request(str(video.path)))
+
+
+def until(what: Callable[[], object], limit_s: float = 30) -> None:
+    deadline = time.monotonic() + limit_s
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def statuses(lab: Lab) -> list[str]:
+    """Read beside our own code, and as soon as there is a ledger."""
+    path = lab.folder / "state/ledger.sqlite"
+    if not path.exists():
+        return []
+    db = sqlite3.connect(path)
+    try:
+        return [status for (status,) in db.execute("SELECT status FROM jobs ORDER BY id")]
+    except sqlite3.OperationalError:  # not made yet
+        return []
+    finally:
+        db.close()
+
+
+def sleeper(lab: Lab) -> dict[str, str]:
+    """A toolchain whose engine never answers."""
+    slow = lab.folder / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    return {"IBLVIDEO_ADMIN_DLC_PYTHON": str(slow)}

@@ -94,7 +94,7 @@ def test_a_real_mouse_of_another_size_is_refused(lab: Lab, shared: Path) -> None
     assert "640x480" in problem["message"] and "1280x1024" in problem["message"]
 
 
-# The IBL maps the right camera's points back beside the pixel centres (docs/tracking.md); the networks are not to blame.
+# The IBL maps the right camera's points back beside the pixel centres (docs/tracking.md): not the networks' fault.
 MAPPED_BESIDE = {"left": (0.0, 0.0), "right": (0.75, 0.25), "body": (0.0, 0.0)}
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lab import add_job
 
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.queue.job import Request
-from iblvideo_admin.queue.ledger import Job, Ledger
+from iblvideo_admin.queue.ledger import Ledger
 from iblvideo_admin.queue.states import (
     STATES,
     TRANSITIONS,
@@ -23,18 +24,11 @@ from iblvideo_admin.queue.states import (
     Waiting,
     from_data,
 )
-from iblvideo_admin.rigs import CAMERAS
-from iblvideo_admin.sessions import Video
-
-
-def add(ledger: Ledger, subject: str = "KS001", camera: str = "left") -> Job:
-    video = Video(Path("/data/Subjects") / subject / "2026-01-15/001", CAMERAS[camera])
-    return ledger.add(video, Request(str(video.path)))
 
 
 def test_a_job_has_a_row_a_folder_and_a_history(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
-        job = add(ledger)
+        job = add_job(ledger)
         ledger.move(job.id, Started(5.0, pid=7), "started")
         ledger.move(job.id, Complete(9.0, 600, 20.0, 30.0, "abc", ("w",)), "tracked")
     with Ledger(tmp_path) as ledger:  # what counts is what another process sees
@@ -49,7 +43,7 @@ def test_a_job_has_a_row_a_folder_and_a_history(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", TRANSITIONS)
 def test_only_the_transitions_of_the_table(tmp_path: Path, start: str, end: str) -> None:
     with Ledger(tmp_path) as ledger:
-        job = add(ledger)
+        job = add_job(ledger)
         ledger._db.execute("UPDATE jobs SET status = ?, state = ?", (start, json.dumps(STATES[start](1.0).as_data())))
         if end in TRANSITIONS[start]:
             assert ledger.move(job.id, STATES[end](2.0), "").state.status == end
@@ -62,7 +56,7 @@ def test_only_the_transitions_of_the_table(tmp_path: Path, start: str, end: str)
 
 def test_the_next_job_is_of_the_highest_priority_then_the_oldest_and_due(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
-        first, second, third = (add(ledger, name) for name in "ABC")
+        first, second, third = (add_job(ledger, name) for name in "ABC")
         ledger._db.execute("UPDATE jobs SET priority = 5 WHERE id = ?", (second.id,))
         order = []
         while (job := ledger.next(100.0)) is not None:
@@ -78,16 +72,16 @@ def test_the_next_job_is_of_the_highest_priority_then_the_oldest_and_due(tmp_pat
 
 def test_a_second_process_cannot_make_a_second_job_of_a_video(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger, Ledger(tmp_path) as other:
-        add(ledger)
+        add_job(ledger)
         with pytest.raises(UserError) as caught:
-            add(other)
+            add_job(other)
         assert caught.value.code == "state.not_usable"
         assert len(other.jobs()) == 1
 
 
 def test_asking_again_keeps_the_old_result(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
-        job = add(ledger)
+        job = add_job(ledger)
         ledger.move(job.id, Started(1.0), "")
         ledger.paths(job.id).result.write_text('{"status": "Errored"}')
         job = ledger.move(job.id, Errored(2.0, "video.corrupt", "m", "r"), "", attempts=1)

@@ -1,0 +1,167 @@
+"""The queue under people's hands, kills and impatience: nothing lost, nothing twice, never stuck."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from lab import Lab, Nobody, add_job, sleeper, statuses, until
+
+from iblvideo_admin.errors import UserError
+from iblvideo_admin.queue import hands, worker
+from iblvideo_admin.queue.job import Request
+from iblvideo_admin.queue.lease import Lease
+from iblvideo_admin.queue.ledger import Job, Ledger
+from iblvideo_admin.queue.states import Held, Started
+
+# ------------------------------------------------------------------------------------------------ people's hands
+
+
+def test_a_running_job_cannot_be_held(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        job = add_job(ledger)
+        ledger.move(job.id, Started(1.0), "started")
+        with pytest.raises(UserError, match="is Started, not Waiting") as caught:
+            hands.hold(ledger, job.id)
+        assert caught.value.code == "queue.not_possible"
+        assert ledger.job(job.id).state.status == "Started"
+
+
+def test_a_held_job_that_is_named_says_how_to_release_it(lab: Lab) -> None:
+    video = lab.video()
+    lab.json("queue", "hold")
+    lab.json("process", video.session)
+    lab.json("queue", "hold", "1", "--why", "look first")
+    lab.json("queue", "release")
+    document = lab.json("process", video.session)
+    assert (document["exit_code"], document["errors"][0]["code"]) == (1, "queue.held")
+    assert "look first" in document["errors"][0]["message"] and "release 1" in document["errors"][0]["remedy"]
+
+
+def test_a_new_wish_for_a_waiting_job_counts(lab: Lab) -> None:
+    video = lab.video("left", 6)
+    lab.json("queue", "hold")
+    lab.json("process", video.session)
+    lab.json("queue", "release")
+    points = lab.folder / "windows.toml"
+    points.write_text(
+        "[left]\nnose_tip = [340, 560]\npupil_top_r = [640, 313]\ntube_top = [330, 672]\ntube_bottom = [318, 728]\n"
+    )
+    assert lab.json("process", video.session, "--windows", points, STAND_IN="unsure")["exit_code"] == 0
+    request = json.loads((lab.folder / "state/jobs/000001/job.json").read_text())
+    assert request["windows"]["nose_tip"] == [340, 560]
+
+
+def test_a_scan_of_one_camera_leaves_the_waiting_jobs_of_others(lab: Lab) -> None:
+    left, body = lab.video("left", 3), lab.video("body", 6)
+    lab.json("queue", "hold")
+    lab.json("process")
+    lab.json("queue", "release")
+    assert [job["camera"] for job in lab.json("process", "--camera", "body")["data"]["jobs"]] == ["body"]
+    assert body.table.exists() and not left.table.exists()
+    assert lab.json("process", left.path, "--camera", "body")["data"]["jobs"] == []
+
+
+def test_two_who_name_the_same_failed_video(lab: Lab) -> None:
+    video = lab.video()
+    content = video.path.read_bytes()
+    video.path.write_bytes(b"x")
+    lab.json("process", video.session)
+    video.path.write_bytes(content)
+    processes = [lab.start("process", video.session, "--json") for _ in range(3)]
+    documents = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    assert [document["exit_code"] for document in documents] == [0, 0, 0], documents
+
+
+# ------------------------------------------------------------------------------------------------ kills and Ctrl-C
+
+
+def test_when_the_worker_ends_who_follows_takes_its_place(lab: Lab) -> None:
+    video = lab.video()
+    lab.json("queue", "list")
+    other = Lease.take(lab.folder / "state/worker.lock")
+    assert other is not None
+    with lab.start("process", video.session, "--json") as process:
+        until(lambda: statuses(lab) == ["Waiting"])
+        time.sleep(1)
+        assert process.poll() is None
+        other.release()
+        out, _ = process.communicate(timeout=30)
+    assert json.loads(out)["exit_code"] == 0 and video.table.exists()
+
+
+def test_one_is_interrupted_while_the_other_follows(lab: Lab) -> None:
+    first, second = lab.video(session=lab.session("A")), lab.video(session=lab.session("B"))
+    with lab.start("process", first.session, "--json", **sleeper(lab)) as leader:
+        until(lambda: statuses(lab) == ["Started"])
+        with lab.start("process", first.session, second.session, "--json") as follower:
+            until(lambda: statuses(lab) == ["Started", "Waiting"])
+            leader.send_signal(signal.SIGINT)
+            leader.communicate(timeout=20)
+            out, _ = follower.communicate(timeout=60)
+    assert json.loads(out)["exit_code"] == 0, out
+    assert first.table.exists() and second.table.exists()
+
+
+def test_impatience_does_not_leave_a_job_behind(lab: Lab) -> None:
+    video = lab.video()
+    with lab.start("process", video.session, "--json", **sleeper(lab)) as process:
+        until(lambda: statuses(lab) == ["Started"])
+        until((lab.folder / "state/jobs/000001/lock").exists)
+        for _ in range(6):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.03)
+        out, err = process.communicate(timeout=20)
+    assert "Traceback" not in err
+    assert process.returncode == 130 and json.loads(out)["errors"][0]["code"] == "interrupted"
+    assert statuses(lab) == ["Waiting"]
+
+
+def test_a_worker_killed_before_its_child_lived_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with Ledger(tmp_path) as ledger:
+        job = add_job(ledger)
+        monkeypatch.setattr(worker.subprocess, "Popen", kill)
+        monkeypatch.setattr(worker, "_give_back", kill)  # a killed process gives nothing back
+        with pytest.raises(Killed):
+            worker.run(ledger, job, Nobody(), 0)
+        assert ledger.job(job.id).state.status == "Started"
+        worker.recover(ledger, 0)
+        assert (ledger.job(job.id).state.status, ledger.job(job.id).attempts) == ("Waiting", 0)
+
+
+def test_an_observer_that_breaks_leaves_no_child(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Breaking(Nobody):
+        def started(self, job: Job) -> None:
+            raise ValueError("a bug")
+
+    video = lab.video()
+    for name, value in {**lab.environment, **sleeper(lab)}.items():
+        monkeypatch.setenv(name, value)
+    with Ledger(lab.folder / "state") as ledger:
+        job = ledger.add(video, Request(str(video.path)))
+        with pytest.raises(ValueError, match="a bug"):
+            worker.run(ledger, job, Breaking(), 0)
+        assert ledger.job(job.id).state.status == "Waiting"
+        lock = Lease.take(ledger.paths(job.id).lock)
+        assert lock is not None
+        lock.release()
+
+
+def test_hold_keeps_its_reason(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        job = add_job(ledger)
+        hands.hold(ledger, job.id, "why")
+        state = ledger.job(job.id).state
+        assert isinstance(state, Held) and state.because == "why"
+        hands.release(ledger, job.id)
+        with pytest.raises(UserError, match="is Waiting, not Held"):
+            hands.release(ledger, job.id)
