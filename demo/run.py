@@ -97,13 +97,13 @@ class Demo:
         say(f"everything Ansible said is in {shown(log)}")
 
     def render(self):
-        run([self.python, "-m", "iblvideo_admin.demo", "render", self.session])
+        run([self.python, "-m", "iblvideo_admin.demo", "render", self.session], self.folder)
 
     def process(self):
         run([self.cli, "process", self.folder / "Subjects"])
 
     def summary(self):
-        run([self.python, "-m", "iblvideo_admin.demo", "summary", self.session])
+        run([self.python, "-m", "iblvideo_admin.demo", "summary", self.session], self.folder)
 
     def status(self):
         run([self.cli, "status"])
@@ -115,8 +115,9 @@ def environment():
     return {k: v for k, v in os.environ.items() if k not in left_out}
 
 
-def run(arguments):
-    done = subprocess.run([str(a) for a in arguments], cwd=str(ROOT), env=environment(), check=False)
+def run(arguments, cwd=ROOT):
+    """`cwd`: `python -m` takes a package from there first, and the checkout holds one that is not installed."""
+    done = subprocess.run([str(a) for a in arguments], cwd=str(cwd), env=environment(), check=False)
     if done.returncode:
         raise StopError(done.returncode if done.returncode > 0 else 1)
 
@@ -234,6 +235,7 @@ def main():
         print(f"   {time.monotonic() - started:.0f} s", flush=True)
     print(
         f"\nDone in {time.monotonic() - began:.0f} s. Everything is in {shown(demo.folder)}; `make clean` removes it."
+        f"\nGo on with: {shown(demo.cli)} queue list, check-gpu, --help"
     )
     return 0
 

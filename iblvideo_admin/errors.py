@@ -43,7 +43,6 @@ CATALOGUE: dict[str, ErrorKind] = {
     "path.outside": ErrorKind(
         "A path, or what a link in it points to, lies outside the subjects folder.",
         "Move it below subjects_dir, or set subjects_dir (IBLVIDEO_ADMIN_SUBJECTS_DIR) to the folder that holds it.",
-        USAGE,
     ),
     "windows.invalid": ErrorKind(
         "The windows file cannot be used.",
@@ -89,8 +88,10 @@ CATALOGUE: dict[str, ErrorKind] = {
     "video.missing": ErrorKind("The video is gone.", "Copy it back from the rig.", transient=False),
     "video.empty": ErrorKind("The video file has no bytes or no frames.", "Copy it again from the rig."),
     "video.corrupt": ErrorKind(
-        "The file is damaged or not a video.", "Copy it again from the rig; if it is damaged there too, it is lost."
+        "The file is damaged, not a video, or not yet copied to its end.",
+        "If it is still being copied, name it again afterwards; else copy it again from the rig.",
     ),
+    "video.not_readable": ErrorKind("The video may not be read.", "Give this user the right to read the file."),
     "video.truncated": ErrorKind(
         "The video ends before the place where its index says.", "Wait for the transfer, or copy it again from the rig."
     ),

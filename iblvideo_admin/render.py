@@ -26,12 +26,16 @@ def render(result: Result, *, as_json: bool) -> None:
     sys.stdout.flush()
     for problem in result.errors:
         remedy = f" {problem.remedy}" if problem.remedy else ""
-        sys.stderr.write(f"error {problem.code}: {plain(problem.message)}.{plain(remedy)}\n")
+        sys.stderr.write(f"error {problem.code}: {_ended(plain(problem.message))}{plain(remedy)}\n")
 
 
 def plain(text: object) -> str:
     """On one line and without anything that a terminal would obey."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
 def columns(rows: Iterable[Sequence[object]]) -> list[str]:
@@ -59,7 +63,7 @@ def _process(data: dict[str, Any]) -> list[str]:
         for warning in job.get("warnings", ()) if job.get("frames") else ():
             lines.append(f"warning: {plain(job['session'])} {job['camera']}: {plain(warning)}")
     lines += _skipped(data)
-    return lines or ["nothing to do"]
+    return lines or ([] if data["skipped"] else ["nothing to do"])
 
 
 def _skipped(data: dict[str, Any]) -> list[str]:
@@ -91,10 +95,17 @@ def _list(data: dict[str, Any]) -> list[str]:
 
 def _show(data: dict[str, Any]) -> list[str]:
     job = data["job"]
-    lines = columns((key, value) for key, value in job.items() if key != "state")
-    lines += columns((f"  {key}", value) for key, value in job["state"].items() if key != "status")
+    lines = columns((key, _shown(key, value)) for key, value in job.items() if key != "state")
+    lines += columns((f"  {key}", _shown(key, value)) for key, value in job["state"].items() if key != "status")
     lines += columns((when(e["time"]), e["status"], e["who"], e["why"]) for e in data["events"])
     return lines + [plain(path) for path in data["files"]]
+
+
+def _shown(key: str, value: Any) -> str:
+    """A field as a person reads it."""
+    if key in ("created", "since", "not_before"):
+        return when(value) if value else ""
+    return "; ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _held(data: dict[str, Any]) -> list[str]:

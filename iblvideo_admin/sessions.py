@@ -121,7 +121,7 @@ def find_videos(path: Path, cameras: Iterable[str] = ()) -> list[Video]:
 
 
 def _list(cameras: set[str]) -> str:
-    return ", ".join(name for name in CAMERAS if name in cameras)
+    return " or ".join(name for name in CAMERAS if name in cameras)
 
 
 def _sessions(start: Path) -> Iterator[Path]:

@@ -25,7 +25,9 @@ def _with_ledger(work: Callable[[Any], Result]) -> Result:
 
 @app.command("list")
 def list_(
-    status: Annotated[list[StatusName] | None, typer.Option(help="Only these statuses (may be repeated).")] = None,
+    status: Annotated[
+        list[StatusName] | None, typer.Option(case_sensitive=False, help="Only these statuses (may be repeated).")
+    ] = None,
     camera: Annotated[list[CameraName] | None, typer.Option(help="Only these cameras (may be repeated).")] = None,
     json: Json = False,
 ) -> Result:

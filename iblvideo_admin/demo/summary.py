@@ -17,6 +17,14 @@ from .session import read_truth, truth_path
 SURE = 0.9
 
 
+_LEGEND = (
+    "median px, 95 % below: distance from the truth in px of the raw video, where the point can be seen",
+    "  (the paws' network sees a picture ten times smaller; the median filter cuts off a tongue's quick ends)",
+    "always its mean: the error of always answering with the point's mean position, and how many times worse it is",
+    "sure: likelihood above 0.9 in the frames in which the point can be seen, or is hidden",
+)
+
+
 @dataclass(frozen=True)
 class PointSummary:
     """One point's errors in px of the raw video, over the frames in which it can be seen.
@@ -77,7 +85,7 @@ def lines(summaries: list[CameraSummary]) -> list[str]:
             "",
         ]
     text += _one(summaries)
-    return text
+    return [*text, "", *_LEGEND]
 
 
 def _row(point: PointSummary) -> tuple[str, ...]:

@@ -87,6 +87,8 @@ def _entered(video: Video, request: Request, ledger: Ledger, named: bool) -> Job
     if job is None:
         return ledger.add(video, request)
     status = job.state.status
+    if status == "Complete" and not request.overwrite and os.path.lexists(video.table):
+        return job  # another worker delivered it since we looked
     if status == "Complete" or (named and status in ("Errored", "Abandoned")):
         return ledger.again(job, request, "asked for again" if named else "its table is gone")
     if status in ("Waiting", "Held") and request != Request(request.video):  # how it is to be done was said anew

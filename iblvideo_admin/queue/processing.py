@@ -47,6 +47,7 @@ def dry_run(wishes: Wishes, settings: Settings) -> Result:
     if wishes.windows:
         windows_file.read(wishes.windows)
     planned = _plan(wishes, settings)
+    start.engine_name(wishes.engine, settings, choice.resolve(settings, inventory.look()))
     days, unknown = _days(planned.wanted, settings)
     data = {
         "dry_run": True,

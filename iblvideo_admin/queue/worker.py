@@ -76,7 +76,8 @@ def drain(
     while most is None or done < most:
         if ledger.held() is not None:
             return
-        job = ledger.next(time.time(), only)
+        orphans = ledger.numbers("Started")  # children of a worker that was killed still use the device
+        job = None if orphans else ledger.next(time.time(), only)
         if job is None:
             if not _something_comes(ledger, only):
                 return
@@ -157,6 +158,7 @@ def _start(paths: JobPaths) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            cwd="/",  # `-m` looks for the package there first: never in the folder that somebody happens to stand in
         )
 
 

@@ -29,7 +29,6 @@ _FULL_RANGE = ("yuvj420p", "yuvj422p", "yuvj444p", "gray")
 WHOLE = 0.98
 # Never a format that names other files or addresses: ffmpeg would read them, whatever the file's own name is.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
-_GIVE_RIGHT = "Give this user the right to."
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ class Reader:
         except FileNotFoundError as error:
             raise UserError("video.missing", f"{self.path} is gone") from error
         except PermissionError as error:
-            raise UserError("video.corrupt", f"{self.path} may not be read", _GIVE_RIGHT) from error
+            raise UserError("video.not_readable", f"{self.path} may not be read") from error
         except (av.error.FFmpegError, OSError) as error:
             raise UserError("video.corrupt", f"{self.path} cannot be opened: {error.strerror}") from error
 
@@ -195,7 +194,7 @@ def _require_bytes(path: Path) -> None:
     try:
         status = path.stat()
     except PermissionError as error:
-        raise UserError("video.corrupt", f"{path} may not be read", _GIVE_RIGHT) from error
+        raise UserError("video.not_readable", f"{path} may not be read") from error
     except OSError as error:  # gone, or a link that leads nowhere
         raise UserError("video.missing", f"{path} is gone") from error
     if not stat.S_ISREG(status.st_mode):

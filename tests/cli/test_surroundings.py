@@ -102,3 +102,18 @@ def test_a_state_folder_that_others_own(lab: Lab) -> None:
         assert (done.returncode, json.loads(done.stdout)["errors"][0]["code"]) == (3, "state.not_usable")
         done = shell(lab, f"{other} process --dry-run --json", **environment)
         assert (done.returncode, json.loads(done.stdout)["errors"][0]["code"]) == (3, "settings.invalid")
+
+
+def test_a_job_runs_the_installed_package_wherever_one_stands(lab: Lab) -> None:
+    """`python -m` looks into the current folder first; what lies there must not be what tracks."""
+    video = lab.video()
+    other = lab.folder / "other"
+    (other / "iblvideo_admin").mkdir(parents=True)
+    (other / "iblvideo_admin/__init__.py").write_text("raise SystemExit('from the current folder')")
+    code = "import os, sys; from iblvideo_admin.cli import main; os.chdir(sys.argv[1]); sys.exit(main(sys.argv[2:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, other, "process", video.session],
+        env=lab.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert video.table.exists()

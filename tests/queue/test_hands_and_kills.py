@@ -11,11 +11,13 @@ import pytest
 from lab import Lab, Nobody, add_job, sleeper, statuses, until
 
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.queue import hands, worker
+from iblvideo_admin.queue import hands, plan, worker
 from iblvideo_admin.queue.job import Request
 from iblvideo_admin.queue.lease import Lease
 from iblvideo_admin.queue.ledger import Job, Ledger
-from iblvideo_admin.queue.states import Held, Started
+from iblvideo_admin.queue.states import Complete, Held, Started
+from iblvideo_admin.rigs import CAMERAS
+from iblvideo_admin.sessions import Video
 
 # ------------------------------------------------------------------------------------------------ people's hands
 
@@ -165,3 +167,16 @@ def test_hold_keeps_its_reason(tmp_path: Path) -> None:
         hands.release(ledger, job.id)
         with pytest.raises(UserError, match="is Waiting, not Held"):
             hands.release(ledger, job.id)
+
+
+def test_a_video_delivered_since_the_plan_was_made_is_not_tracked_again(tmp_path: Path) -> None:
+    """Two `process` at once: one plans, the other completes the job, the first enters its videos."""
+    video = Video(tmp_path / "Subjects/KS001/2026-01-15/001", CAMERAS["left"])
+    with Ledger(tmp_path / "state") as ledger:
+        (job,) = plan.enter([video], ledger)
+        ledger.move(job.id, Started(1.0), "")
+        ledger.move(job.id, Complete(2.0), "")
+        video.alf.mkdir(parents=True)
+        video.table.write_bytes(b"delivered")
+        assert plan.enter([video], ledger)[0].state.status == "Complete"
+        assert plan.enter([video], ledger, overwrite=True)[0].state.status == "Waiting"

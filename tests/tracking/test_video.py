@@ -194,7 +194,7 @@ def test_no_right_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, video
             raise av.error.PermissionError(13, "Permission denied", str(path))
 
         monkeypatch.setattr(av, "open", refuse)
-    assert "may not be read" in refused("video.corrupt", path)
+    assert "may not be read" in refused("video.not_readable", path)
     path.chmod(stat.S_IRUSR | stat.S_IWUSR)
 
 
@@ -203,7 +203,7 @@ def test_a_folder_that_may_not_be_searched(tmp_path: Path, monkeypatch: pytest.M
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "stat", refuse)
-    assert "may not be read" in refused("video.corrupt", tmp_path / "v.mp4")
+    assert "may not be read" in refused("video.not_readable", tmp_path / "v.mp4")
 
 
 def test_only_sound(tmp_path: Path) -> None:
