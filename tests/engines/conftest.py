@@ -32,5 +32,5 @@ def demo_weights() -> Path:
     named = os.environ.get("IBLVIDEO_ADMIN_TEST_WEIGHTS")
     folder = Path(named) if named else Path(iblvideo_admin.__file__).parent / "demo/weights"
     if not any(folder.glob("*/config.yaml")):
-        pytest.skip("SKIPPED: this checkout has no demo networks in iblvideo_admin/demo/weights")
+        pytest.fail(f"there are no networks in {folder}: the project carries them")
     return folder
