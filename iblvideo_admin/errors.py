@@ -119,6 +119,11 @@ CATALOGUE: dict[str, ErrorKind] = {
     "engine.timeout": ErrorKind(
         "The tracking engine did not answer in time.", "Run `iblvideo-admin check-gpu`.", transient=True
     ),
+    "engine.out_of_memory": ErrorKind(
+        "The memory of the card, or of the server, did not suffice even for half a batch.",
+        "See what else uses it (`nvidia-smi`, `free -h`); the job is tried again.",
+        transient=True,
+    ),
     "engine.garbage": ErrorKind(
         "The tracking engine's answer is not in its protocol.",
         "Check that dlc_python belongs to this version of iblvideo-admin.",

@@ -19,6 +19,7 @@ class Engine(Protocol):
     """
 
     name: str
+    warnings: list[str]  # what the provenance should tell of how the networks ran
 
     def load(self, networks: list[NetworkFiles]) -> dict[str, str]:
         """Make the networks ready; returns the versions of the software that will run them."""

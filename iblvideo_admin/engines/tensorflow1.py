@@ -57,6 +57,7 @@ class TensorFlow1:
         start_limit_s: float = START_LIMIT_S,
         answer_limit_s: float = ANSWER_LIMIT_S,
     ) -> None:
+        self.warnings: list[str] = []
         self._start_limit_s, self._answer_limit_s = start_limit_s, answer_limit_s
         self._failure: UserError | None = None
         self._pending: dict[int, _Asked] = {}

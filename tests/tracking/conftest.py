@@ -91,6 +91,7 @@ class FakeEngine:
         self.points = points
         self.batches: list[tuple[str, np.ndarray]] = []
         self.loaded: list[NetworkFiles] = []
+        self.warnings: list[str] = []
 
     def load(self, networks: list[NetworkFiles]) -> dict[str, str]:
         self.loaded = networks
