@@ -51,6 +51,7 @@ class Watcher:
         stage, done, total, fps = (progress.get(key) for key in ("stage", "done", "total", "fps"))
         said = _STAGES.get(str(stage), str(stage))
         rate = f"{fps:.1f} frames/s" if stage == "tracking" and fps else ""
+        left = f", {_about(progress['eta_s'])} left" if rate and progress.get("eta_s") else ""
         if self._bar is not None:
             counted = {"completed": done, "total": total} if stage != "starting" else {"total": None}
             self._bar.update(self._task, description=f"{_name(job)}: {said}", fps=rate, **counted)
@@ -59,7 +60,7 @@ class Watcher:
         if stage == self._stage and now - self._said < _LINE_EVERY_S:
             return
         self._stage, self._said = str(stage), now
-        _say(f"{_name(job)}: {said}" + (f", frame {done} of {total}, {rate}" if rate else ""))
+        _say(f"{_name(job)}: {said}" + (f", frame {done} of {total}, {rate}{left}" if rate else ""))
 
     def ended(self, job: Job) -> None:
         """See :class:`iblvideo_admin.queue.worker.Observer`."""
@@ -73,6 +74,13 @@ class Watcher:
             _say(f"{_name(job)}: back in the queue ({plain(state.because)})")
         else:
             _say(f"{_name(job)}: {state.status}")
+
+
+def _about(seconds: float) -> str:
+    """A time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _name(job: Job) -> str:

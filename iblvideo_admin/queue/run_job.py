@@ -7,6 +7,7 @@ end with the last process that uses them.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import time
 import traceback
@@ -29,6 +30,7 @@ from iblvideo_admin.tracking.track import Progress, Tracked, track
 from iblvideo_admin.tracking.windows_file import Points
 
 COMPLETE, TRY_AGAIN, FINAL = 0, 75, 1
+_WRITE_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -212,14 +214,14 @@ class _Reporter:
 
     def __init__(self, paths: JobPaths) -> None:
         self._path = paths.progress
-        self._written = 0.0
+        self._written = -math.inf
         self._stage, self._since = "", 0.0
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         if progress.stage != self._stage:
-            self._stage, self._since, self._written = progress.stage, now, 0.0
-        if now - self._written < 0.5 and progress.done != progress.total:
+            self._stage, self._since = progress.stage, now
+        if now - self._written < _WRITE_EVERY_S:
             return
         self._written = now
         fps = progress.done / (now - self._since) if now > self._since else 0.0

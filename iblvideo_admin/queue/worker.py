@@ -19,7 +19,7 @@ from iblvideo_admin.queue.run_job import JobResult, failed, read_result
 from iblvideo_admin.queue.states import ENDED, Complete, Errored, Started, State, Waiting
 
 ATTEMPTS = 3
-GRACE_S = 3.0
+GRACE_S = 2.0  # who presses Ctrl-C waits three seconds at most
 _LOOK_S = 0.2
 
 

@@ -42,3 +42,15 @@ def test_the_cursor_comes_back_whatever_happens(monkeypatch: pytest.MonkeyPatch)
         watcher.started(Job(1, "/v", "A", "2026-01-01", "001", "left", 0, 0, 0.0, Started(1.0)))
         raise KeyboardInterrupt
     assert terminal.getvalue().rindex("\x1b[?25h") > terminal.getvalue().rindex("\x1b[?25l")
+
+
+def test_without_a_terminal_a_line_says_how_far_how_fast_and_how_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    job = Job(1, "/v", "A", "2026-01-01", "001", "left", 0, 0, 0.0, Started(1.0))
+    with Watcher() as watcher:
+        watcher.progress(job, {"stage": "tracking", "done": 30, "total": 9000, "fps": 15.0, "eta_s": 598.0})
+        watcher.progress(job, {"stage": "tracking", "done": 40, "total": 9000, "fps": 15.0, "eta_s": 597.0})
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["A/2026-01-01/001 left: tracking, frame 30 of 9000, 15.0 frames/s, 10 min left"]
