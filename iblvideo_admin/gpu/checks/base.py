@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from iblvideo_admin.engines.start import library_environment
 from iblvideo_admin.engines.tensorflow1 import sidecar_environment
 from iblvideo_admin.gpu import probes
 from iblvideo_admin.gpu.inventory import Inventory
+from iblvideo_admin.gpu.sysroot import Sysroot
 from iblvideo_admin.settings import Settings
 from iblvideo_admin.toolchains import Toolchain
 
@@ -26,6 +27,7 @@ class Context:
     settings: Settings
     toolchain: Toolchain
     inventory: Inventory
+    sysroot: Sysroot = field(default_factory=Sysroot)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,18 @@ class Finding:
     summary: str
     evidence: str = ""
     remedy: str = ""
+
+
+_WORST_FIRST = ("fail", "skip", "warn", "pass")
+
+
+def worst(findings: Sequence[Finding]) -> Finding:
+    """One finding of several: the first of the worst; what the others have to say joins its evidence."""
+    ordered = sorted(findings, key=lambda finding: _WORST_FIRST.index(finding.status))
+    first, others = ordered[0], [finding for finding in ordered[1:] if finding.status in ("fail", "warn", "skip")]
+    said = [first.evidence, *(f"{finding.summary} ({finding.evidence})" if finding.evidence else finding.summary
+                              for finding in others)]  # fmt: skip
+    return Finding(first.status, first.summary, "; ".join(text for text in said if text), first.remedy)
 
 
 class ProbeError(Exception):
