@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import importlib
+import importlib.util
+from dataclasses import asdict, replace
+from types import ModuleType
 from typing import Any
 
 from iblvideo_admin import toolchains
-from iblvideo_admin.errors import FAILED
+from iblvideo_admin.errors import FAILED, UserError
 from iblvideo_admin.gpu import choice, inventory
-from iblvideo_admin.gpu.checks import capability, compute, host, network, nvml, packages, weights
 from iblvideo_admin.gpu.checks.base import Context, Finding
+from iblvideo_admin.gpu.sysroot import CannotLookError
 from iblvideo_admin.result import Problem, Result
 from iblvideo_admin.settings import Settings
+from iblvideo_admin.toolchains import Toolchain
 
-CHECKS: tuple[Any, ...] = (nvml, capability, packages, compute, weights, network, host)
-_QUICK = 10  # the last layer of the quick level
+# From the metal upwards: the first that fails is the one to mend.
+LAYERS = (
+    "pci", "nouveau", "secure_boot", "headers", "module", "devices", "nvml", "capability", "libraries", "health",
+    "packages", "compute", "network", "weights", "host",
+)  # fmt: skip
+_QUICK = LAYERS[:10]
 
 
-def check_gpu(settings: Settings, *, toolchain: str | None = None, level: str = "full") -> Result:
-    """Look at every layer.  ``quick`` looks at layers 1 to 10 only, and its verdict speaks of them only."""
+def check_gpu(
+    settings: Settings, *, toolchain: str | None = None, level: str = "full", gpu: int | None = None
+) -> Result:
+    """Look at every layer; ``quick`` at the first ten only, and its verdict speaks of them only.
+
+    ``gpu`` is the one card to look at.  Raises ``toolchain.unknown`` and ``settings.invalid``.
+    """
+    if gpu is not None:
+        settings = replace(settings, gpus=str(gpu))
     cards = inventory.look()
     chosen = toolchains.load(toolchain) if toolchain else choice.resolve(settings, cards)
     context = Context(settings, chosen, cards)
+    modules = [
+        importlib.import_module(f"iblvideo_admin.gpu.checks.{name}")
+        for name in _of(level)
+        if importlib.util.find_spec(f"iblvideo_admin.gpu.checks.{name}")  # TEMPORARY
+    ]
     findings: dict[str, Finding] = {}
-    for module in CHECKS:
-        if level == "full" or module.LAYER <= _QUICK:
-            findings[module.ID] = _one(module, context, findings)
-    verdict = _verdict(context, findings)
+    for module in modules:
+        findings[module.ID] = _one(module, context, findings)
+    applying = [findings[module.ID] for module in modules if _applies(module, chosen)]
+    verdict = _verdict(applying)
     data = {
         "verdict": verdict,
         "level": level,
@@ -34,11 +54,7 @@ def check_gpu(settings: Settings, *, toolchain: str | None = None, level: str = 
         "recommended_toolchain": choice.recommended(choice.allowed(settings, cards)),
         "gpus": [gpu.as_data() for gpu in cards.gpus],
         "driver": cards.driver,
-        "checks": [
-            {"id": module.ID, "layer": module.LAYER, **asdict(findings[module.ID])}
-            for module in CHECKS
-            if module.ID in findings
-        ],
+        "checks": [{"id": module.ID, "layer": module.LAYER, **asdict(findings[module.ID])} for module in modules],
     }
     problems = tuple(
         Problem(f"check.{name}", finding.summary, finding.remedy)
@@ -48,21 +64,36 @@ def check_gpu(settings: Settings, *, toolchain: str | None = None, level: str = 
     return Result("check-gpu", data, 0 if verdict == "pass" else FAILED, problems)
 
 
+def _of(level: str) -> tuple[str, ...]:
+    """The layers of a level."""
+    return _QUICK if level == "quick" else LAYERS
+
+
+def _applies(module: ModuleType, toolchain: Toolchain) -> bool:
+    return toolchain.needs_gpu or not module.NEEDS_GPU
+
+
 def _one(module: Any, context: Context, before: dict[str, Finding]) -> Finding:
-    if module.NEEDS_GPU and not context.toolchain.needs_gpu:
+    """One layer's finding; nothing that it meets may end the command."""
+    if not _applies(module, context.toolchain):
         return Finding("skip", f"toolchain {context.toolchain.name} uses no GPU")
     for name in module.NEEDS:
         if before[name].status in ("fail", "skip"):
             return Finding("skip", f"depends on {name}, which did not pass")
-    finding: Finding = module.check(context)
+    try:
+        finding: Finding = module.check(context)
+    except CannotLookError as error:
+        return Finding("skip", "could not be looked at", str(error), "Run it as root, or as the service's user.")
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001  a check that breaks has seen nothing, and the others go on
+        return Finding("skip", "this check broke", f"{type(error).__name__}: {error}", "Report this: it is a bug.")
     return finding
 
 
-def _verdict(context: Context, findings: dict[str, Finding]) -> str:
-    statuses = {finding.status for finding in findings.values()}
+def _verdict(applying: list[Finding]) -> str:
+    """``unknown`` where a layer that applies could not be looked at, or none applies."""
+    statuses = {finding.status for finding in applying}
     if "fail" in statuses:
         return "fail"
-    if context.toolchain.needs_gpu and "skip" in statuses:
-        return "unknown"
-    # without a GPU the quick level has looked at nothing
-    return "pass" if statuses & {"pass", "warn"} else "unknown"
+    return "pass" if statuses and "skip" not in statuses else "unknown"
