@@ -1,121 +1,107 @@
-"""How fast a session is tracked, and where the time goes: ``make bench`` (or ``python -m bench [--seconds S]``).
+"""How fast a session is tracked, and where the time goes: ``make bench``, or ``python -m bench [PART ...] [--write]``.
 
-Renders a session, then measures per camera, in one run, CPU and wall time of: decoding alone, decoding and cutting
-every network's pictures, the whole pass with an engine that does nothing, and with TensorFlow where it is installed.
-Only ratios of one run mean anything: machines differ and are busy.
+Each part measures in one run what it compares: only ratios of one run mean anything, machines differ and are busy.
+The table goes to standard output, and with ``--write`` to ``docs/performance.md``.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
-import resource
+import platform
+import re
+import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
+from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
+from bench.measure import Row
 from iblvideo_admin.demo.session import render_session
-from iblvideo_admin.engines import weights
-from iblvideo_admin.engines.tensorflow1 import TensorFlow1
-from iblvideo_admin.render import columns
-from iblvideo_admin.rigs import CAMERAS, NETWORKS, Camera
+from iblvideo_admin.rigs import CAMERAS
 from iblvideo_admin.sessions import Video
-from iblvideo_admin.tracking import regions, single_pass
-from iblvideo_admin.tracking.pictures import Cutter
-from iblvideo_admin.tracking.track import networks_of
-from iblvideo_admin.tracking.video import Reader
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs/performance.md"
 DLC_PYTHON = ROOT / ".cache/dlc-tf1-cpu/current/bin/python"
 WEIGHTS = ROOT / "iblvideo_admin/demo/weights"
-# about where the scene's anchors rest, in raw pixels
-ANCHORS: dict[str, dict[str, tuple[float, float]]] = {
-    "left": {"nose_tip": (341, 558), "pupil_top_r": (640, 320), "tube_top": (330, 684), "tube_bottom": (318, 740)},
-    "right": {"nose_tip": (470, 279), "pupil_top_r": (320, 160), "tube_top": (475, 342), "tube_bottom": (481, 370)},
-    "body": {"tail_start": (430, 300)},
-}
+PARTS = ("passes", "engine", "regions", "memory", "reference")
+ABOUT = """<!-- written by `python -m bench --write` -->
+
+# Performance
+
+CPU seconds count this process, its threads and its ended children. Every row's ratio is of one run; absolute figures
+of a busy or virtual machine vary by a fifth. Videos are drawn by the demo, with camera noise that gives frames the size
+of a rig's. [tracking.md](tracking.md) has what the rows mean for pixels and memory.
+
+"""
 
 
-class NullEngine:
-    """Finds everything at once at (0, 0): what is left is everything but the networks."""
-
-    def submit(self, network: str, images: np.ndarray) -> Future[np.ndarray]:
-        future: Future[np.ndarray] = Future()
-        future.set_result(np.zeros((len(images), len(NETWORKS[network].points), 3), np.float32))
-        return future
+def processor() -> str:
+    """The CPU's name, as Linux has it."""
+    found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return found[1].strip() if found else platform.machine()
 
 
-def measured(work: Callable[[], object]) -> tuple[float, float]:
-    """CPU seconds (this process and its ended children) and wall seconds."""
-
-    def cpu() -> float:
-        usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-    before, begun = cpu(), time.perf_counter()
-    work()
-    return cpu() - before, time.perf_counter() - begun
+def circumstances(command: str) -> str:
+    """When, how and on what was measured."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("av", "numpy", "pyarrow"))
+    return (
+        f"{time.strftime('%Y-%m-%d')}, `{command}`, {processor()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, {packages}.\n"
+    )
 
 
-def bench(session: Path, camera: Camera) -> list[tuple[str, ...]]:
-    """The rows of one camera."""
-    video = Video(session, camera)
-    frames = sum(1 for _ in Reader(video.path, camera).frames())
-    windows = regions.by_hand(ANCHORS[camera.name], camera).windows
-    sizes = {network.name: network.batch_size for network in weights.load(WEIGHTS, networks_of(camera))}
+def table(rows: list[Row]) -> str:
+    """Markdown."""
+    lines = [("what", "target", "value", "figures"), ("---",) * 4]
+    lines += [(row.what, row.target, f"**{row.value}**", row.figures) for row in rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
-    def cut() -> None:
-        reader = Reader(video.path, camera)
-        cutter = Cutter(camera, reader.levels, windows)
-        for luma in reader.frames():
-            cutter.cut(luma)
 
-    def whole(engine: object) -> None:
-        reader = Reader(video.path, camera)
-        cutter = Cutter(camera, reader.levels, windows)
-        single_pass.run(reader, camera, cutter, engine, sizes, lambda _: None)  # type: ignore[arg-type]
-
-    works: dict[str, Callable[[], object]] = {
-        "decode": lambda: sum(1 for _ in Reader(video.path, camera).frames()),
-        "decode, cut": cut,
-        "pass without networks": lambda: whole(NullEngine()),
-    }
-    rows = []
-    for name, work in works.items():
-        spent, wall = measured(work)
-        rows.append(row(camera, name, frames, spent, wall))
-    if DLC_PYTHON.exists():
-        with open(os.devnull, "wb") as log, TensorFlow1(DLC_PYTHON, log) as engine:
-            _, start = measured(lambda: engine.load(weights.load(WEIGHTS, networks_of(camera))))
-            _, wall = measured(lambda: whole(engine))
-        rows.append((camera.name, f"pass with TensorFlow (start {start:.1f} s)", "", "", f"{frames / wall:.1f}"))
+def measure(part: str) -> list[Row]:
+    """The rows of one part; none, with a reason, where what it needs is not installed."""
+    if part in ("engine", "reference") and not DLC_PYTHON.exists():
+        print(f"SKIPPED: {part}; `make dlc-venv` builds the environment that it needs", file=sys.stderr)
+        return []
+    if part == "reference":
+        return reference()
+    rows: list[Row] = importlib.import_module(f"bench.{part}").rows()
     return rows
 
 
-def row(camera: Camera, name: str, frames: int, spent: float, wall: float) -> tuple[str, ...]:
-    """A line of the table."""
-    return (camera.name, name, str(frames), f"{1000 * spent / frames:.2f}", f"{frames / wall:.1f}")
+def reference() -> list[Row]:
+    """Ours and the IBL's way on a session of five seconds."""
+    from bench.reference import pipeline
+    from bench.reference.rows import rows
+
+    if not pipeline.available():
+        print("SKIPPED: reference; it needs the command ffmpeg", file=sys.stderr)
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        session = Path(folder) / "bench/2026-01-15/001"
+        render_session(session, seconds=5)
+        return [row for camera in CAMERAS.values() for row in rows(Video(session, camera), WEIGHTS, DLC_PYTHON)]
 
 
 def main() -> int:
-    """Render, measure, print."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    options.add_argument("--seconds", type=float, default=5.0, help="length of each video (default: 5)")
-    seconds = options.parse_args().seconds
-    with tempfile.TemporaryDirectory() as folder:
-        session = Path(folder) / "bench/2026-01-15/001"
-        render_session(session, seconds=seconds)
-        rows: list[tuple[str, ...]] = [("camera", "what", "frames", "CPU ms/frame", "frames/s")]
-        for camera in CAMERAS.values():
-            rows += bench(session, camera)
-    print("\n".join(columns(rows)))
-    if not DLC_PYTHON.exists():
-        print("SKIPPED: the pass with TensorFlow; `make dlc-venv` builds its environment")
+    """Measure, print, write."""
+    options = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
+    options.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
+    options.add_argument("--write", action="store_true", help=f"write {PAGE.parent.name}/{PAGE.name}")
+    given = options.parse_args()
+    if unknown := set(given.parts) - set(PARTS):
+        options.error(f"there is no part {', '.join(sorted(unknown))}")
+    rows: list[Row] = []
+    for part in given.parts or PARTS:
+        print(f"measuring: {part}", file=sys.stderr)
+        rows += measure(part)
+    text = circumstances(shlex.join(["python", "-m", "bench", *sys.argv[1:]])) + "\n" + table(rows)
+    print(text, end="")
+    if given.write:
+        PAGE.write_text(ABOUT + text, encoding="utf-8")
     return 0
 
 

@@ -64,6 +64,11 @@ class Settings:
     windows: dict[str, Any] = _described(
         {}, "points by hand per camera, in raw pixels, where the region network finds nothing"
     )
+    even_offsets: bool = _described(
+        False,
+        "true cuts windows at even offsets, as ffmpeg's crop does in the IBL's pipeline: positions are then up to a "
+        "pixel off; only for comparisons",
+    )
     sources: tuple[str, ...] = _described((), "where the settings came from (not settable)")
 
     def interpreter(self, toolchain: str) -> Path:
@@ -74,6 +79,7 @@ class Settings:
 _SETTABLE = {f.name: f for f in fields(Settings) if f.name != "sources"}
 _PATHS = {name for name, f in _SETTABLE.items() if "Path" in str(f.type)}
 _NUMBERS = {name for name, f in _SETTABLE.items() if f.type == "float"}
+_SWITCHES = {name for name, f in _SETTABLE.items() if f.type == "bool"}
 _TABLES = {name for name, f in _SETTABLE.items() if "dict" in str(f.type)}
 
 
@@ -124,6 +130,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
         raise UserError("settings.invalid", f"{where}: there is no field {name!r}")
     if name in _NUMBERS:
         return _number(name, value, where)
+    if name in _SWITCHES:
+        return _switch(name, value, where)
     wanted = "a table" if name in _TABLES else "a text"
     if not isinstance(value, dict if name in _TABLES else str):
         raise UserError("settings.invalid", f"{where}: {name} must be {wanted}, not {value!r}")
@@ -145,6 +153,15 @@ def _number(name: str, value: Any, where: str) -> float:
     except (TypeError, ValueError, OverflowError):
         raise UserError("settings.invalid", f"{where}: {name} must be a number from 0 on, not {value!r}") from None
     return number
+
+
+def _switch(name: str, value: Any, where: str) -> bool:
+    """A TOML boolean, or its word in the environment."""
+    known = {"true": True, "false": False}
+    switch = known.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(switch, bool):
+        raise UserError("settings.invalid", f"{where}: {name} must be true or false, not {value!r}")
+    return switch
 
 
 def as_data(settings: Settings) -> dict[str, Any]:

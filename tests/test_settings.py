@@ -64,6 +64,19 @@ def test_numbers_from_the_environment(tmp_path: Path) -> None:
         load(tmp_path, retry_wait_s="nan")
 
 
+def test_switches(tmp_path: Path) -> None:
+    assert load(tmp_path, "").even_offsets is False
+    assert load(tmp_path, "even_offsets = true").even_offsets is True
+    assert load(tmp_path, "even_offsets = true", even_offsets="false").even_offsets is False
+    assert load(tmp_path, even_offsets="True").even_offsets is True
+    assert settings.as_data(load(tmp_path, even_offsets="true"))["even_offsets"] is True
+    for wrong in ("1", "yes", ""):
+        with pytest.raises(UserError, match="IBLVIDEO_ADMIN_EVEN_OFFSETS: even_offsets must be true or false"):
+            load(tmp_path, even_offsets=wrong)
+    with pytest.raises(UserError, match="true or false"):
+        load(tmp_path, "even_offsets = 1")
+
+
 def test_tables_come_from_files(tmp_path: Path) -> None:
     loaded = load(tmp_path, "[windows.body]\ntail_start = [430, 300]\n")
     assert loaded.windows == {"body": {"tail_start": [430, 300]}}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ FEWEST, MOST = 20, 500  # frames looked at
 # chance and left out of the mean; an anchor that is sure in too few frames, or of which most points are left out, is
 # none. (The IBL's pipeline takes the mean of whatever is sure: the same where nothing is chance.)
 LEAST_PART = 0.1
+AHEAD = 2  # whole frames that wait for the network while the next one is decoded
+SHOWN = 4  # frames that a person is shown where nothing is found
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,16 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Regions:
-    """The anchors, the windows, and how they were found (``found`` or ``by hand``)."""
+    """The anchors, the windows, and how they were found (``found`` or ``by hand``).
+
+    ``frames`` are the numbers of the frames looked at; ``left_out`` those that could not be decoded undamaged.
+    """
 
     how: str
     anchors: dict[str, Anchor]
     windows: dict[str, Box]
     frames: tuple[int, ...]
+    left_out: tuple[int, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
         """As plain values, for the provenance."""
@@ -50,6 +58,7 @@ class Regions:
             "anchors": {name: vars(anchor) for name, anchor in self.anchors.items()},
             "windows": {name: vars(box) for name, box in self.windows.items()},
             "frames": list(self.frames),
+            "frames_left_out": list(self.left_out),
         }
 
 
@@ -77,24 +86,30 @@ def find(
 
     ``names`` are the network's points in its own order.  Raises ``regions.not_found`` where no anchor of some
     window is found; ``picture`` then gets the frames looked at, each with its number and points (points, 3), and
-    returns where it drew them.
+    returns where it drew them.  Raises ``video.corrupt`` where no sampled frame can be decoded, and what the reader
+    and the engine raise.
     """
     network = NETWORKS[camera.region_network]
     table = levels_for(network, reader.levels)
-    numbers = sample(reader.expected, reader.info.rate)
+    numbers = sample(reader.pictures, reader.info.rate)
     shown: list[tuple[int, np.ndarray, np.ndarray]] = []
     found: list[np.ndarray] = []
     looked: list[int] = []
-    for number, luma in reader.frames_at(numbers):
-        frame = table[networks_frame(luma, camera)]
-        points = engine.submit(network.name, frame[np.newaxis]).result()[0]
-        if len(shown) < 4:
+    frames = ((number, table[networks_frame(luma, camera)]) for number, luma in reader.frames_at(numbers))
+    for number, frame, points in _ahead(engine, network.name, frames):
+        if len(shown) < SHOWN:
             shown.append((number, frame, points))
         found.append(points)
         looked.append(number)
         progress(len(looked), len(numbers))
     if not found:
         raise UserError("video.corrupt", f"none of {len(numbers)} sampled frames of {reader.path} can be decoded")
+    left_out = tuple(sorted(set(numbers) - set(looked)))
+    if left_out:
+        reader.warnings.append(
+            f"{len(left_out)} of {len(numbers)} frames sampled for the regions could not be decoded undamaged, "
+            f"the first is frame {left_out[0]}"
+        )
     everywhere = _sure_points(np.stack(found), names, camera)
     anchors = {name: anchor for name, anchor in everywhere.items() if _is_place(anchor, len(looked))}
     missing = _missing(anchors, camera)
@@ -103,7 +118,21 @@ def find(
         where = f"; what was looked at: {drawn}" if drawn else ""
         seen = ", ".join(f"{name} {_seen(everywhere.get(name), len(looked))}" for name in missing)
         raise UserError("regions.not_found", f"no anchor found in {reader.path}: {seen}{where}")
-    return Regions("found", anchors, _windows(anchors, camera), tuple(looked))
+    return Regions("found", anchors, _windows(anchors, camera), tuple(looked), left_out)
+
+
+def _ahead(
+    engine: Engine, network: str, frames: Iterator[tuple[int, np.ndarray]]
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Each frame with its number and points, (points, 3), while the next ones are already decoded."""
+    waiting: deque[tuple[int, np.ndarray, Future[np.ndarray]]] = deque()
+    for number, frame in frames:
+        waiting.append((number, frame, engine.submit(network, frame[np.newaxis])))
+        if len(waiting) > AHEAD:
+            number_then, frame_then, future = waiting.popleft()
+            yield number_then, frame_then, future.result()[0]
+    for number, frame, future in waiting:
+        yield number, frame, future.result()[0]
 
 
 def _sure_points(points: np.ndarray, names: Sequence[str], camera: Camera) -> dict[str, Anchor]:

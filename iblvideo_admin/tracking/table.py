@@ -15,29 +15,27 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.files import sha256, sync, sync_folder, write_json
+from iblvideo_admin.rigs import Camera
 from iblvideo_admin.sessions import Video
 
 METADATA_KEY = b"iblvideo_admin.provenance"
+_OF_A_POINT = ("x", "y", "likelihood")
 # what file systems without hard links answer
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
 
 
-def columns(points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """``{point}_x``, ``{point}_y``, ``{point}_likelihood`` as float64 from (frames, 3) arrays by point."""
-    return {
-        f"{name}_{what}": np.ascontiguousarray(values[:, column], np.float64)
-        for name, values in points.items()
-        for column, what in enumerate(("x", "y", "likelihood"))
-    }
+def columns(camera: Camera) -> list[str]:
+    """The table's columns: ``{point}_x``, ``{point}_y``, ``{point}_likelihood`` of every point."""
+    return [f"{point}_{what}" for point in camera.points for what in _OF_A_POINT]
 
 
 @contextmanager
@@ -65,23 +63,24 @@ def prepare(video: Video) -> None:
         probe.unlink()
 
 
-def deliver(video: Video, table: Mapping[str, np.ndarray], provenance: Mapping[str, Any], *, replace: bool) -> str:
+def deliver(
+    video: Video, blocks: Iterable[Mapping[str, np.ndarray]], provenance: Mapping[str, Any], *, replace: bool
+) -> str:
     """Write the table and the readable copy of its provenance; returns the table's sha256.
+
+    ``blocks`` are some thousand rows each, one after the other: every point's (rows, 3) with x, y, likelihood in
+    full-frame pixels.  Each becomes a row group, so that the table is never in memory as a whole.
 
     A table that is already there is kept in ``.iblvideo-admin/replaced/<time>/`` if ``replace`` is true;
     otherwise it stays, whoever made it, and FileExistsError is raised.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    content = pa.table(dict(table)).replace_schema_metadata({METADATA_KEY: json.dumps(provenance).encode()})
     temporary = video.work / f"{video.camera.name}-table.tmp"
     readable = video.work / f"{video.camera.name}-provenance"
     placed = True
     with _refusals(video.alf):
         try:
             with open(temporary, "wb") as file:
-                pq.write_table(content, file)
+                _write(file, video.camera, blocks, provenance)
                 sync(file)
             digest = sha256(temporary)
             # before the table takes its place: from then on nothing may fail for want of room
@@ -100,6 +99,20 @@ def deliver(video: Video, table: Mapping[str, np.ndarray], provenance: Mapping[s
     if not placed:
         raise FileExistsError(errno.EEXIST, "a table is there already", str(video.table))
     return digest
+
+
+def _write(
+    file: IO[bytes], camera: Camera, blocks: Iterable[Mapping[str, np.ndarray]], provenance: Mapping[str, Any]
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    metadata = {METADATA_KEY: json.dumps(provenance).encode()}
+    schema = pa.schema([(name, pa.float64()) for name in columns(camera)], metadata)
+    with pq.ParquetWriter(file, schema) as writer:
+        for block in blocks:
+            values = (block[point][:, column] for point in camera.points for column in range(len(_OF_A_POINT)))
+            writer.write_table(pa.table([np.ascontiguousarray(v, np.float64) for v in values], schema))
 
 
 def provenance_of(path: Path) -> dict[str, Any] | None:

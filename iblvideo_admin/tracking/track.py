@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from iblvideo_admin.tracking.video import Reader
 from iblvideo_admin.tracking.windows_file import Points
 
 PROVENANCE_SCHEMA = 1
+ROWS_AT_ONCE = 4096  # of the table's row groups: an hour-long video is never in memory in full-frame pixels
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,16 @@ def track(
     *,
     by_hand: Points | None = None,
     replace: bool = False,
+    even_offsets: bool = False,
     about: Mapping[str, Any] | None = None,
     pictures: Path | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Tracked:
     """Track one video and deliver its table.
 
-    ``by_hand`` gives the windows' anchors in raw pixels; ``about`` goes into the provenance (toolchain, GPU,
-    driver ...); ``pictures`` is a folder for what a person should see when nothing is found.  Raises
+    ``by_hand`` gives the windows' anchors in raw pixels; ``even_offsets`` reproduces the bias of the IBL's pipeline
+    for comparisons (see ``Cutter``); ``about`` goes into the provenance (toolchain, GPU, driver ...); ``pictures``
+    is a folder for what a person should see when nothing is found.  Raises
     :class:`UserError` with a code of the video, the regions, the weights, the output or the engine; nothing
     half-written is left then.
     """
@@ -99,7 +102,7 @@ def track(
     found = single_pass.run(
         reader,
         camera,
-        Cutter(camera, reader.levels, where.windows),
+        Cutter(camera, reader.levels, where.windows, even_offsets=even_offsets),
         engine,
         {network.name: network.batch_size for network in networks},
         lambda done: progress(Progress("tracking", done, reader.expected)),
@@ -107,10 +110,12 @@ def track(
     tracked = time.time()
     if _identity(video.path) != before:
         raise UserError("video.changed", f"{video.path} changed while it was tracked")
-    points, unfiltered = _full_frame(found, camera, names, where)
-    if unfiltered:
-        reader.warnings.append(f"fewer than {filtering.WIDTH} frames: left unfiltered")
-    frames = len(next(iter(points.values())))
+    frames = len(found[camera.networks[0]])
+    for points in found.values():
+        filtering.median(points)
+    warnings = [*reader.warnings, *engine.warnings]
+    if frames < filtering.WIDTH:
+        warnings.append(f"fewer than {filtering.WIDTH} frames: left unfiltered")
     provenance = {
         "schema": PROVENANCE_SCHEMA,
         "software": {"iblvideo_admin": iblvideo_admin.__version__, "engine": engine.name, **versions},
@@ -123,16 +128,17 @@ def track(
         },
         "weights": used,
         "regions": where.as_data(),
-        "filter": {"median": 0 if unfiltered else filtering.WIDTH},
+        "even_offsets": even_offsets,
+        "filter": {"median": filtering.WIDTH if frames >= filtering.WIDTH else 0},
         "batch_sizes": {n.name: n.batch_size for n in networks},
-        "warnings": list(reader.warnings),
+        "warnings": warnings,
         "started": started,
         "seconds": {"start": ready - started, "regions": placed - ready, "tracking": tracked - placed},
         **(about or {}),
     }
-    digest = table.deliver(video, table.columns(points), provenance, replace=replace)
+    digest = table.deliver(video, _full_frame(found, camera, names, where), provenance, replace=replace)
     spent = time.time() - started
-    return Tracked(frames, spent, frames / max(tracked - placed, 1e-9), digest, tuple(reader.warnings))
+    return Tracked(frames, spent, frames / max(tracked - placed, 1e-9), digest, tuple(warnings))
 
 
 def _identity(path: Path) -> tuple[int, int, int]:
@@ -172,13 +178,11 @@ def _full_frame(
     camera: Camera,
     names: Mapping[str, tuple[str, ...]],
     where: regions.Regions,
-) -> tuple[dict[str, np.ndarray], bool]:
-    """Filter in the network's pixels, then full-frame positions by point; and whether nothing was filtered."""
-    points: dict[str, np.ndarray] = {}
-    unfiltered = False
-    for network in camera.networks:
-        values = np.asarray(found[network], np.float64)
-        unfiltered |= not filtering.median(values)
-        raw = to_raw(values, network, camera, where.windows)
-        points |= {name: raw[:, names[network].index(name)] for name in NETWORKS[network].points}
-    return points, unfiltered
+) -> Iterator[dict[str, np.ndarray]]:
+    """From the networks' pixels to full-frame positions by point, each (rows, 3), some rows after the other."""
+    for start in range(0, len(found[camera.networks[0]]), ROWS_AT_ONCE):
+        points: dict[str, np.ndarray] = {}
+        for network in camera.networks:
+            raw = to_raw(found[network][start : start + ROWS_AT_ONCE], network, camera, where.windows)
+            points |= {name: raw[:, names[network].index(name)] for name in NETWORKS[network].points}
+        yield points

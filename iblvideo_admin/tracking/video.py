@@ -7,33 +7,33 @@ to RGB would give.
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange
 
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.rigs import Camera
+from iblvideo_admin.tracking import luma, seeking
+from iblvideo_admin.tracking.container import left_out, opened, picture_stream, require_bytes, require_length
+from iblvideo_admin.tracking.luma import limited_to_full
 
-# Formats whose first plane is 8-bit luma; anything else is converted to the first of them.
-_LUMA_FIRST = ("yuv420p", "yuvj420p", "gray", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12")
-_FULL_RANGE = ("yuvj420p", "yuvj422p", "yuvj444p", "gray")
+__all__ = ["WHOLE", "Reader", "VideoInfo", "limited_to_full"]
+
 # A file that holds less than this part of the frames its index promises is a broken copy, not a rounding.
 WHOLE = 0.98
-# Never a format that names other files or addresses: ffmpeg would read them, whatever the file's own name is.
-_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What the container says.  ``frames`` is its count (0 where it has none), not yet a count of pictures."""
+    """What the container says.  ``frames`` is its count (0 where it has none), not yet a count of pictures.
+
+    ``seconds`` is its duration, 0 where it has none.
+    """
 
     width: int
     height: int
@@ -41,21 +41,65 @@ class VideoInfo:
     frames: int
     codec: str
     pixel_format: str
+    seconds: float
+
+
+@dataclass
+class _Tally:
+    """What came of a file's packets in one pass.  ``place`` and its kin say between which frames."""
+
+    packets: int = 0
+    left_out: int = 0
+    outside: int = 0
+    frames: int = 0
+    refused: int = 0
+    refused_at: tuple[int, int] = (0, 0)
+    damaged: int = 0
+    damaged_at: int = 0
+    turned: int = 0
+    cut: bool = False
+    stopped: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether each packet became a frame, was refused, or lies outside the edit list."""
+        return self.frames + self.refused + self.outside >= self.packets
+
+    def warnings(self) -> Iterator[str]:
+        """What a person should know, a sentence each."""
+        if self.turned:
+            yield f"the file asks players to turn the picture by {self.turned} degrees: it was taken as filmed"
+        if self.outside + self.left_out:
+            yield f"frames outside the file's edit list, without a row: {self.outside + self.left_out}"
+        if self.refused:
+            early, late = self.refused_at
+            yield (
+                f"damaged packets passed over: {self.refused}, the first between frames {early} and {late}; "
+                "from there on a row stands for a later moment than its number says"
+            )
+        if self.damaged:
+            yield f"frames decoded from damaged data: {self.damaged}, the first is frame {self.damaged_at}"
+        if self.stopped:
+            yield f"reading stopped at frame {self.frames}: {self.stopped}"
+        elif self.cut and not self.refused and not self.damaged:
+            yield "the file ends before its last packet does"
 
 
 class Reader:
     """One raw video, opened and checked.
 
-    Raises ``video.missing``, ``video.empty``, ``video.corrupt`` and, given a camera, ``video.wrong_size``.
+    Raises ``video.missing``, ``video.not_readable``, ``video.empty``, ``video.corrupt``, ``video.truncated`` where
+    the index lists pictures beyond the file's end and, given a camera, ``video.wrong_size``.
     """
 
     def __init__(self, path: Path, camera: Camera | None = None) -> None:
         self.path = path
         self.warnings: list[str] = []
         self._cut = False
-        _require_bytes(path)
-        with self._open() as container:
-            stream = _picture_stream(container, path)
+        self._outside = 0  # frames without a row for the edit list's sake, of those whose packets are read
+        require_bytes(path)
+        with opened(path) as container:
+            stream = picture_stream(container, path)
             context = stream.codec_context
             self.info = VideoInfo(
                 context.width,
@@ -64,146 +108,123 @@ class Reader:
                 stream.frames,
                 context.name,
                 context.pix_fmt or "",
+                max(0.0, (container.duration or 0) / av.time_base),
             )
-            self._first_pts = stream.start_time or 0
-            full = context.color_range == ColorRange.JPEG or context.pix_fmt in _FULL_RANGE
-        if camera is not None and (self.info.width, self.info.height) != (camera.width, camera.height):
-            raise UserError(
-                "video.wrong_size",
-                f"{path} is {self.info.width}x{self.info.height}, "
-                f"but the {camera.name} camera films {camera.width}x{camera.height}",
-            )
-        self.levels: np.ndarray = np.arange(256, dtype=np.uint8) if full else limited_to_full()
+            self.levels: np.ndarray = luma.levels(context)
+            if camera is not None and (self.info.width, self.info.height) != (camera.width, camera.height):
+                raise UserError(
+                    "video.wrong_size",
+                    f"{path} is {self.info.width}x{self.info.height}, "
+                    f"but the {camera.name} camera films {camera.width}x{camera.height}",
+                )
+            require_length(stream, path)
+            self._left_out = left_out(stream, path)
 
     @cached_property
     def expected(self) -> int:
         """How many frames to expect: the container's count, or a count of its packets where it has none."""
-        if self.info.frames:
-            return self.info.frames
-        count = 0
-        with self._open() as container:
-            try:
-                for packet in container.demux(_picture_stream(container, self.path)):
-                    count += packet.size > 0
-            except av.error.FFmpegError:  # the file ends inside a packet
-                pass
-        return count
+        return self.info.frames or self.index.pictures
+
+    @cached_property
+    def pictures(self) -> int:
+        """How many frames the packets promise; nothing is decoded for that.
+
+        Raises ``video.empty`` where there are none and ``video.truncated`` where the container lists many more.
+        """
+        self._require_listed(self.index.pictures, self.index.outside)
+        return self.index.pictures
+
+    @cached_property
+    def index(self) -> seeking.Index:
+        """Which packet is which frame, from one pass over the packets without decoding them."""
+        return seeking.index(self.path)
 
     def frames(self) -> Iterator[np.ndarray]:
         """Every frame in the order of presentation; each array is valid until the next one is asked for.
 
-        Packets that cannot be decoded are passed over as ffmpeg does, and counted in :attr:`warnings`.
+        Packets that cannot be decoded are passed over as ffmpeg does; these, damaged frames and whatever else a
+        person should know come into :attr:`warnings` at the end.
         """
-        damaged = count = 0
-        with self._open() as container:
-            stream = _picture_stream(container, self.path)
-            stream.thread_type = "AUTO"
-            packets = container.demux(stream)
-            while True:
-                try:
-                    packet = next(packets)
-                except StopIteration:
-                    break
-                except av.error.FFmpegError as error:  # the file ends inside a packet
-                    self._cut = True
-                    self.warnings.append(f"reading stopped at frame {count}: {error.strerror}")
-                    break
-                self._cut |= packet.is_corrupt  # the demuxer's word for a packet that the file does not hold whole
-                try:
-                    decoded = packet.decode()
-                except av.error.FFmpegError:
-                    damaged += 1
-                    continue
-                for frame in decoded:
-                    count += 1
-                    yield self._luma(frame)
-        if damaged:
-            self.warnings.append(f"{damaged} damaged packets were passed over")
+        tally = _Tally(left_out=self._left_out)
+        one_a_packet = self.info.codec in seeking.ONE_A_PACKET
+        yield from self._decoded(tally, threads="AUTO" if one_a_packet else "SLICE")
+        if one_a_packet and not tally.complete:
+            # behind an error among its last packets a threaded decoder keeps frames that PyAV cannot get at
+            given, tally = tally.frames, _Tally(left_out=self._left_out)
+            for frame in self._decoded(tally, threads="NONE"):
+                if tally.frames > given:
+                    yield frame
+        self._cut |= tally.cut
+        self._outside = tally.outside
+        self.warnings += tally.warnings()
 
     def frames_at(self, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """The frames of these numbers (ascending), by seeking to the keyframe before each.
+        """The frames of these numbers (ascending), exactly those that :meth:`frames` gives with these numbers.
 
-        A number at which nothing can be decoded is left out.
+        A number at which nothing can be decoded undamaged is left out.  Behind a packet that :meth:`frames` has to
+        pass over, the numbers here still count that packet.
         """
-        rate = Fraction(self.info.rate).limit_denominator(1_000_000) or Fraction(1)
-        with self._open() as container:
-            stream = _picture_stream(container, self.path)
-            stream.thread_type = "AUTO"
-            assert stream.time_base is not None
-            ticks = float(1 / (rate * stream.time_base))
-            for number in numbers:
-                wanted = self._first_pts + number * ticks
-                try:
-                    container.seek(int(wanted), stream=stream, backward=True)
-                    for frame in container.decode(stream):
-                        if frame.pts is None or frame.pts >= wanted - ticks / 2:
-                            yield number, self._luma(frame)
-                            break
-                except av.error.FFmpegError:
-                    continue
+        for number, frame in seeking.pictures(self.path, self.index, numbers):
+            yield number, self._luma(frame)
 
     def require_whole(self, decoded: int) -> None:
         """Judge the number of frames decoded against the container's.
 
         Raises ``video.empty`` for none and ``video.truncated`` where many are missing, or the file ends before
-        the last of them; a small difference is a warning.
+        the last of them; a small difference is a warning, and so is a duration that holds many more.
         """
-        if decoded == 0:
-            raise UserError("video.empty", f"{self.path} holds no picture that can be decoded")
-        if decoded < WHOLE * self.info.frames or (self._cut and decoded < self.info.frames):
-            raise UserError(
-                "video.truncated", f"{self.path} has {decoded} of the {self.info.frames} frames that its index lists"
+        listed = self.info.frames
+        self._require_listed(decoded, self._outside)
+        if listed and decoded != listed:
+            self.warnings.append(f"the container lists {listed} frames, {decoded} were decoded")
+        lasting = round(self.info.seconds * self.info.rate)
+        if not listed and decoded < WHOLE * lasting - 1:
+            self.warnings.append(
+                f"the container's {self.info.seconds:.1f} s hold about {lasting} frames, {decoded} were decoded"
             )
-        if self.info.frames and decoded != self.info.frames:
-            self.warnings.append(f"the container lists {self.info.frames} frames, {decoded} were decoded")
 
-    def _open(self) -> Any:
-        try:
-            return av.open(str(self.path), metadata_errors="replace", options={"format_whitelist": _CONTAINERS})
-        except FileNotFoundError as error:
-            raise UserError("video.missing", f"{self.path} is gone") from error
-        except PermissionError as error:
-            raise UserError("video.not_readable", f"{self.path} may not be read") from error
-        except (av.error.FFmpegError, OSError) as error:
-            raise UserError("video.corrupt", f"{self.path} cannot be opened: {error.strerror}") from error
+    def _require_listed(self, frames: int, outside: int) -> None:
+        listed, there = self.info.frames, frames + outside + self._left_out
+        if frames == 0:
+            raise UserError("video.empty", f"{self.path} holds no picture that can be decoded")
+        if there < WHOLE * listed or (self._cut and there < listed):
+            raise UserError("video.truncated", f"{self.path} has {there} of the {listed} frames that its index lists")
+
+    def _decoded(self, tally: _Tally, threads: str) -> Iterator[np.ndarray]:
+        """Every frame, counted in ``tally``."""
+        with opened(self.path) as container:
+            stream = picture_stream(container, self.path)
+            stream.thread_type = threads
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets)
+                except StopIteration:
+                    return
+                except av.error.FFmpegError as error:  # the file ends inside a packet
+                    tally.cut, tally.stopped = True, str(error.strerror)
+                    return
+                tally.packets += packet.size > 0
+                tally.outside += packet.is_discard
+                tally.cut |= packet.is_corrupt  # the demuxer's word for a packet that the file does not hold whole
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError:
+                    if not tally.refused:
+                        tally.refused_at = tally.frames, tally.packets
+                    tally.refused += 1
+                    continue
+                for frame in frames:
+                    if frame.is_corrupt:
+                        if not tally.damaged:
+                            tally.damaged_at = tally.frames
+                        tally.damaged += 1
+                    if not tally.frames:
+                        tally.turned = frame.rotation
+                    tally.frames += 1
+                    yield self._luma(frame)
 
     def _luma(self, frame: av.VideoFrame) -> np.ndarray:
         if (frame.width, frame.height) != (self.info.width, self.info.height):
             raise UserError("video.corrupt", f"{self.path} changes its size to {frame.width}x{frame.height}")
-        if frame.format.name not in _LUMA_FIRST:
-            frame = frame.reformat(format="yuv420p")
-        plane = frame.planes[0]
-        lines: np.ndarray = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        return lines[: frame.height, : frame.width]
-
-
-def limited_to_full() -> np.ndarray:
-    """The table, (256,) uint8, from limited-range luma to full-range grey as swscale converts it to RGB.
-
-    A ramp is sent through swscale itself: a rounded formula is off by one for half of the levels.
-    """
-    ramp = av.VideoFrame(256, 2, "yuv420p")
-    for plane, values in zip(ramp.planes, (np.arange(256), np.full(128, 128), np.full(128, 128)), strict=True):
-        lines = np.zeros((plane.height, plane.line_size), np.uint8)
-        lines[:, : len(values)] = values
-        plane.update(lines.tobytes())
-    return ramp.to_ndarray(format="rgb24")[0, :, 1].copy()
-
-
-def _require_bytes(path: Path) -> None:
-    try:
-        status = path.stat()
-    except PermissionError as error:
-        raise UserError("video.not_readable", f"{path} may not be read") from error
-    except OSError as error:  # gone, or a link that leads nowhere
-        raise UserError("video.missing", f"{path} is gone") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise UserError("video.corrupt", f"{path} is no file")
-    if status.st_size == 0:
-        raise UserError("video.empty", f"{path} has no bytes")
-
-
-def _picture_stream(container: Any, path: Path) -> Any:
-    if not container.streams.video or container.streams.video[0].codec_context is None:
-        raise UserError("video.corrupt", f"{path} holds no video")
-    return container.streams.video[0]
+        return luma.plane(frame)

@@ -60,3 +60,13 @@ def test_the_ends_are_pulled_to_zero_as_in_deeplabcut() -> None:
     filtering.median(points)
     assert points[:, 0, 0].tolist() == [10, 20, 30, 40, 40, 40]
     assert (points[:, 0, 1:] == 10).all()
+
+
+@given(st.integers(5, 40), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_float32_gives_the_numbers_of_float64(frames: int, seed: int) -> None:
+    """A median is one of its numbers; also where numbers are equal, as a still mouse's are."""
+    points = np.random.default_rng(seed).normal(0, 2, (frames, 2, 3)).round(1).astype(np.float32)
+    expected = reference(points.astype(np.float64))
+    filtering.median(points)
+    np.testing.assert_array_equal(points.astype(np.float64), expected)

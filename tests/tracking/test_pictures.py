@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import av
 import numpy as np
-import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iblvideo_admin.rigs import CAMERAS, NETWORKS
@@ -38,9 +37,21 @@ def ffmpeg(picture: np.ndarray, *filters: tuple[str, str], wanted: str = "gray")
     return graph.vpull().to_ndarray()
 
 
+def pictures_of(luma: np.ndarray, camera: str, levels: np.ndarray, windows: dict[str, Box]) -> dict[str, np.ndarray]:
+    """One frame's pictures as the networks get them."""
+    cutter = Cutter(CAMERAS[camera], levels, windows)
+    shapes = {name: cutter.shape(name) for name in CAMERAS[camera].networks}
+    stores = {name: bytearray(height * width) for name, (height, width) in shapes.items()}
+    cutter.cut(luma, {name: np.frombuffer(store, np.uint8).reshape(shapes[name]) for name, store in stores.items()})
+    return {
+        name: np.frombuffer(cutter.levelled(name, store), np.uint8).reshape(shapes[name])
+        for name, store in stores.items()
+    }
+
+
 def test_windows_are_slices_of_the_left_frame() -> None:
     frame = texture(1024, 1280)
-    cut = Cutter(CAMERAS["left"], SAME, SIDE).cut(frame)
+    cut = pictures_of(frame, "left", SAME, SIDE)
     assert list(cut) == list(CAMERAS["left"].networks)
     np.testing.assert_array_equal(cut["nose_tip"], frame[7:107, 3:103])
     np.testing.assert_array_equal(cut["tongue"], frame[333:493, 501:661])
@@ -51,14 +62,14 @@ def test_the_right_camera_looks_like_the_left() -> None:
     luma = texture(512, 640)
     expected = ffmpeg(luma, ("hflip", ""), ("scale", "1280:1024:flags=bicubic"))
     np.testing.assert_array_equal(pictures.networks_frame(luma, CAMERAS["right"]), expected)
-    cut = Cutter(CAMERAS["right"], SAME, SIDE).cut(luma)
+    cut = pictures_of(luma, "right", SAME, SIDE)
     np.testing.assert_array_equal(cut["nose_tip"], expected[7:107, 3:103])
     np.testing.assert_array_equal(cut["paws"], ffmpeg(expected, ("scale", "128:102:flags=bicubic")))
 
 
 def test_paws_are_ffmpegs_bicubic_scaling(rig_frames: Callable[[str], np.ndarray]) -> None:
     for frame in (texture(1024, 1280), rig_frames("left")[0]):
-        cut = Cutter(CAMERAS["left"], SAME, SIDE).cut(frame)
+        cut = pictures_of(frame, "left", SAME, SIDE)
         np.testing.assert_array_equal(cut["paws"], ffmpeg(frame, ("scale", "128:102:flags=bicubic")))
 
 
@@ -84,17 +95,53 @@ def test_levels_come_after_the_cameras() -> None:
     assert stretched[16] == 0 and stretched[235] == 255
     assert (np.diff(stretched.astype(int)) >= 0).all()
     frame = np.full((1024, 1280), 40, np.uint8)
-    cut = Cutter(CAMERAS["left"], table, SIDE).cut(frame)
+    cut = pictures_of(frame, "left", table, SIDE)
     assert (cut["nose_tip"] == table[40]).all() and (cut["eye"] == stretched[40]).all()
 
 
-@pytest.mark.parametrize("camera", ["left", "right", "body"])
-def test_shapes(camera: str) -> None:
-    of = CAMERAS[camera]
-    windows = SIDE if camera != "body" else {"tail_start": Box(0, 0, 220, 220)}
-    cutter = Cutter(of, SAME, windows)
-    for name, picture in cutter.cut(np.zeros((of.height, of.width), np.uint8)).items():
-        assert picture.shape == cutter.shape(name) and picture.dtype == np.uint8
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 9), st.integers(0, 99))
+def test_mirrored(height: int, eights: int, beyond: int, seed: int) -> None:
+    """Also of a slice of wider lines, at any address, as a decoder's plane is one."""
+    lines = np.random.default_rng(seed).integers(0, 256, (height, 8 * eights + beyond)).astype(np.uint8)
+    plane = lines[:, beyond:]
+    mirrored = pictures.mirrored(plane)
+    np.testing.assert_array_equal(mirrored, plane[:, ::-1])
+    assert mirrored.flags.c_contiguous and not np.shares_memory(mirrored, lines)
+
+
+@given(st.integers(20, 90), st.integers(20, 90), st.integers(0, 99))
+@settings(deadline=None, max_examples=25)
+def test_a_scaler_keeps_nothing_of_the_frame_before(width: int, height: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    scale = pictures.Scaler(width, height)
+    frames = [generator.integers(0, 256, (48, 64)).astype(np.uint8) for _ in range(3)]
+    scaled = [scale(frame) for frame in frames]
+    for frame, ours in zip(frames, scaled, strict=True):
+        np.testing.assert_array_equal(ours, ffmpeg(frame, ("scale", f"{width}:{height}:flags=bicubic")))
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=25)
+def test_windows_at_any_place(data: st.DataObject) -> None:
+    """Inside the frame, of any place: the pixels below them, or those at the even place before."""
+    camera = CAMERAS[data.draw(st.sampled_from(sorted(CAMERAS)))]
+    width, height = camera.frame_size
+    windows = {
+        name: Box(
+            data.draw(st.integers(0, width - w.width)), data.draw(st.integers(0, height - w.height)), w.width, w.height
+        )
+        for name in camera.networks
+        if (w := NETWORKS[name].window)
+    }
+    luma = texture(camera.height, camera.width)
+    frame = pictures.networks_frame(luma, camera)
+    for even in (False, True):
+        cutter = Cutter(camera, SAME, windows, even_offsets=even)
+        places = {name: np.zeros(cutter.shape(name), np.uint8) for name in camera.networks}
+        cutter.cut(luma, places)
+        for name, box in windows.items():
+            x, y = (box.x - box.x % 2, box.y - box.y % 2) if even else (box.x, box.y)
+            np.testing.assert_array_equal(places[name], frame[y : y + box.height, x : x + box.width])
 
 
 coordinates = st.floats(0, 2000, allow_nan=False)

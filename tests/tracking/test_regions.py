@@ -31,7 +31,8 @@ class FakeReader:
     levels = np.arange(256, dtype=np.uint8)
 
     def __init__(self, frames: int, rate: float = 60.0, undecodable: Sequence[int] = ()) -> None:
-        self.expected, self.info = frames, SimpleNamespace(rate=rate)
+        self.pictures, self.info = frames, SimpleNamespace(rate=rate)
+        self.warnings: list[str] = []
         self.undecodable = undecodable
 
     def frames_at(self, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -133,6 +134,9 @@ def test_found(fake_engine: Callable[..., Any]) -> None:
     assert where.frames == regions.sample(1200, 60)
     assert where.anchors["nose_tip"] == regions.Anchor(300, 500, 0, 20, 0)
     data = where.as_data()
+    assert data.keys() == {"how", "anchors", "windows", "frames", "frames_left_out"}
+    assert data["anchors"]["nose_tip"] == {"x": 300, "y": 500, "spread": 0, "frames": 20, "left_out": 0}
+    assert data["frames"] == list(where.frames) and data["frames_left_out"] == []
     assert data["windows"]["eye"] == {"x": 590, "y": 250, "width": 100, "height": 100}
     assert {name for name, _ in engine.batches} == {"roi_detect"}
     assert [int(images[0, 0, 0]) for _, images in engine.batches] == [n % 256 for n in where.frames]
@@ -169,8 +173,36 @@ def test_one_anchor_of_two_suffices(fake_engine: Callable[..., Any]) -> None:
 
 
 def test_frames_that_cannot_be_decoded_are_left_out(fake_engine: Callable[..., Any]) -> None:
-    where = find(fake_engine(lambda name, images: points_at(PLACES)), FakeReader(20, undecodable=(3, 7)))
+    reader = FakeReader(20, undecodable=(3, 7))
+    where = find(fake_engine(lambda name, images: points_at(PLACES)), reader)
     assert where.frames == tuple(n for n in range(20) if n not in (3, 7))
+    assert where.left_out == (3, 7) and where.as_data()["frames_left_out"] == [3, 7]
+    assert reader.warnings == [
+        "2 of 20 frames sampled for the regions could not be decoded undamaged, the first is frame 3"
+    ]
+
+
+class SlowEngine:
+    """Answers only when asked for an answer; ``open`` is how many frames have none yet."""
+
+    def __init__(self) -> None:
+        self.open, self.most = 0, 0
+
+    def submit(self, network: str, images: np.ndarray) -> Any:
+        self.open += 1
+        self.most = max(self.most, self.open)
+        return self
+
+    def result(self) -> np.ndarray:
+        self.open -= 1
+        return points_at(PLACES)
+
+
+def test_decoding_goes_on_while_the_network_works() -> None:
+    """But only some frames ahead: a whole frame is large."""
+    engine = SlowEngine()
+    assert find(engine).windows == regions.by_hand(PLACES, LEFT).windows
+    assert engine.most == regions.AHEAD + 1 > 1 and engine.open == 0
 
 
 def test_nothing_can_be_decoded(fake_engine: Callable[..., Any]) -> None:

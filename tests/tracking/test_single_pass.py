@@ -2,6 +2,7 @@
 
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -124,6 +125,70 @@ def test_the_last_batch_carries_pictures_of_the_one_before(fake_engine: Callable
     assert nose == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 6, 7]]
     tongue = [numbers(n, i)[:, 1, 0].tolist() for n, i in engine.batches if n == "tongue"]
     assert tongue == [[*range(10), *[9] * 6]]  # nothing before it: the last picture again
+
+
+@given(st.integers(1, 60), st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=2, max_size=2), st.data())
+@settings(deadline=None, max_examples=60)
+def test_every_picture_reaches_its_network_once_and_in_order(
+    fake_engine_class: Any, count: int, sizes: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    """Whatever the windows, the batch sizes and the number of frames: no frame lost, doubled or mixed up."""
+    windows = {}
+    for name, (height, width) in zip(CAMERA.networks, sizes, strict=True):
+        x, y = data.draw(st.integers(0, CAMERA.width - width)), data.draw(st.integers(0, CAMERA.height - height))
+        windows[name] = Box(x, y, width, height)
+    batches = {name: data.draw(st.integers(1, 70)) for name in CAMERA.networks}
+    generator = np.random.default_rng(count)
+    frames = generator.integers(0, 256, (count, CAMERA.height, CAMERA.width)).astype(np.uint8)
+    levels = generator.permutation(256).astype(np.uint8)
+
+    class Frames(NumberedReader):
+        def frames(self) -> Iterator[np.ndarray]:
+            plane = np.empty(frames.shape[1:], np.uint8)
+            for frame in frames:
+                plane[...] = frame
+                yield plane
+
+    engine = fake_engine_class(lambda _, images: np.zeros((len(images), 1, 3)))
+    cutter = Cutter(CAMERA, levels, windows)
+    single_pass.run(Frames(count), CAMERA, cutter, engine, batches, lambda _: None)  # type: ignore[arg-type]
+    for name, box in windows.items():
+        size = batches[name]
+        sent = np.concatenate([images for network, images in engine.batches if network == name])
+        wanted = levels[frames[:, box.y : box.y + box.height, box.x : box.x + box.width]]
+        np.testing.assert_array_equal(sent[:count], wanted)
+        assert len(sent) == -(-count // size) * size
+        beyond = sent[count:]
+        before = np.tile(wanted[-1], (len(beyond), 1, 1)) if count < size else sent[count - size : len(sent) - size]
+        np.testing.assert_array_equal(beyond, before)
+
+
+def test_points_beyond_one_growth(fake_engine: Callable[..., Any]) -> None:
+    """The points' array grows in steps; what it held stays."""
+    count = 2 * single_pass.GROWTH + 3
+    check(run(NumberedReader(count), fake_engine(numbers), {"nose_tip": 64, "tongue": 1000}), count)
+
+
+def test_the_memory_grows_by_the_points_alone() -> None:
+    """Not by a list of answers, nor by a second copy of all at the end; small batches make many answers."""
+
+    class Forgetful:
+        def submit(self, network: str, images: np.ndarray) -> Future[np.ndarray]:
+            future: Future[np.ndarray] = Future()
+            future.set_result(numbers(network, images).astype(np.float32))
+            return future
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        try:
+            run(NumberedReader(count), Forgetful(), {"nose_tip": 2, "tongue": 3})
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = single_pass.GROWTH, 4 * single_pass.GROWTH
+    points = 2 * 2 * 3 * 4  # bytes a frame: two networks' two points, three float32 each
+    assert (peak(many) - peak(few)) / (many - few) <= 1.1 * points
 
 
 def test_batches_are_not_written_to_after_they_were_sent(fake_engine: Callable[..., Any]) -> None:

@@ -36,9 +36,7 @@ def some_points(names: tuple[str, ...], seed: int = 0, frames: int = FRAMES) -> 
 
 
 def deliver(video: Video, seed: int = 0, *, replace: bool = False, frames: int = FRAMES) -> str:
-    return table.deliver(
-        video, table.columns(some_points(video.camera.points, seed, frames)), PROVENANCE, replace=replace
-    )
+    return table.deliver(video, [some_points(video.camera.points, seed, frames)], PROVENANCE, replace=replace)
 
 
 def files_of(video: Video) -> set[str]:
@@ -64,9 +62,40 @@ def test_columns(video: Video) -> None:
             np.testing.assert_array_equal(content[f"{name}_{what}"].to_numpy(), values[:, index])
 
 
-def test_float32_becomes_float64() -> None:
-    values = table.columns({"a": np.ones((3, 3), np.float32)})
-    assert {column.dtype for column in values.values()} == {np.dtype(np.float64)}
+def test_columns_are_those_of_the_camera(video: Video) -> None:
+    assert table.columns(video.camera)[:4] == ["nose_tip_x", "nose_tip_y", "nose_tip_likelihood", "pupil_top_r_x"]
+    assert len(table.columns(video.camera)) == 33
+
+
+def test_float32_becomes_float64(video: Video) -> None:
+    points = {name: np.full((3, 3), 0.1, np.float32) for name in video.camera.points}
+    table.deliver(video, [points], PROVENANCE, replace=False)
+    content = pq.read_table(video.table)
+    assert set(content.schema.types) == {pa.float64()}
+    assert content["nose_tip_x"].to_pylist() == [float(np.float32(0.1))] * 3
+
+
+@pytest.mark.parametrize("rows", [[50], [1, 49], [20, 20, 10]])
+def test_blocks_leave_no_seam(video: Video, rows: list[int]) -> None:
+    points, ends = some_points(video.camera.points), np.cumsum(rows)
+    blocks = ({name: v[end - n : end] for name, v in points.items()} for n, end in zip(rows, ends, strict=True))
+    table.deliver(video, blocks, PROVENANCE, replace=False)
+    content = pq.read_table(video.table)
+    assert pq.read_metadata(video.table).num_row_groups == len(rows)
+    assert table.provenance_of(video.table) == PROVENANCE
+    for name, values in points.items():
+        for index, what in enumerate(("x", "y", "likelihood")):
+            np.testing.assert_array_equal(content[f"{name}_{what}"].to_numpy(), values[:, index])
+
+
+def test_what_makes_the_blocks_may_fail(video: Video) -> None:
+    def blocks() -> Iterator[dict[str, np.ndarray]]:
+        yield some_points(video.camera.points)
+        raise UserError("engine.crashed", "it died")
+
+    with pytest.raises(UserError, match="it died"):
+        table.deliver(video, blocks(), PROVENANCE, replace=False)
+    assert files_of(video) == set()
 
 
 def test_pandas_reads_it(video: Video) -> None:

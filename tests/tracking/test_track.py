@@ -15,9 +15,10 @@ from scipy.signal import medfilt
 
 import iblvideo_admin
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.rigs import NETWORKS
+from iblvideo_admin.rigs import CAMERAS, NETWORKS
 from iblvideo_admin.sessions import Video
 from iblvideo_admin.tracking import table
+from iblvideo_admin.tracking import track as track_module
 from iblvideo_admin.tracking.track import Progress, networks_of, track
 
 Frames = Callable[[int, tuple[int, int]], list[np.ndarray]]
@@ -130,6 +131,67 @@ def test_a_side_camera(
     assert paws[0].shape == (102, 128)
     top = content["tube_top_y"].to_numpy()[2]
     assert top == pytest.approx((250 - 100) / (1 if camera == "left" else 2))
+
+
+@pytest.mark.parametrize("even", [False, True])
+def test_even_offsets_reproduce_the_references_bias(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path, even: bool
+) -> None:
+    """The picture is cut at even offsets, the odd ones are added to the points: so these lie a pixel off."""
+    rows, columns = np.indices((512, 640))
+    frame = (columns % 100 + rows % 50).astype(np.uint8)
+    video = session_video("body", [frame] * 6, **FULL)
+    engine = fake_engine(telling)
+    track(video, engine, weights_dir, by_hand={"tail_start": (311.0, 251.0)}, even_offsets=even)
+    provenance = table.provenance_of(video.table)
+    assert provenance is not None and provenance["even_offsets"] is even
+    assert provenance["regions"]["windows"]["tail_start"] == {"x": 201, "y": 141, "width": 220, "height": 220}
+    x, y = (200, 140) if even else (201, 141)
+    grey = frame[y : y + 220, x : x + 220]
+    np.testing.assert_array_equal(engine.batches[0][1][0], grey)
+    content = pq.read_table(video.table)
+    assert content["tail_start_x"].to_numpy()[2] == pytest.approx(201 + grey.mean(), abs=1e-4)
+    assert content["tail_start_y"].to_numpy()[2] == 141
+
+
+def test_what_the_engine_warns_of_is_told(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
+) -> None:
+    video = session_video("body", ramp(6))
+    engine = fake_engine(telling)
+    engine.warnings.append("batches were halved")
+    done = track(video, engine, weights_dir)
+    provenance = table.provenance_of(video.table)
+    assert provenance is not None
+    assert done.warnings == ("batches were halved",) and provenance["warnings"] == ["batches were halved"]
+
+
+@pytest.mark.parametrize("camera", ["right", "body"])
+def test_the_tables_blocks_leave_no_seam(
+    session_video: Callable[..., Video],
+    fake_engine: Callable[..., Any],
+    weights_dir: Path,
+    camera: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Row groups of 7 rows hold the same numbers as one of all rows, filter and mapping included."""
+    video = session_video(camera, ramp(23))
+    track(video, fake_engine(telling), weights_dir)
+    whole = pq.read_table(video.table)
+    monkeypatch.setattr(track_module, "ROWS_AT_ONCE", 7)
+    track(video, fake_engine(telling), weights_dir, replace=True)
+    assert pq.read_metadata(video.table).num_row_groups == 4
+    assert pq.read_table(video.table).equals(whole)
+
+
+@pytest.mark.full
+def test_the_memory_grows_by_less_than_the_table() -> None:
+    """From the file to the table, decoded frames, peak resident memory: the benchmark's measurement, shorter."""
+    from bench import memory
+
+    body, few, many = CAMERAS["body"], 1_000, 30_000
+    slope = (memory.tracked(body, many) - memory.tracked(body, few)) / (many - few)
+    assert slope <= 24 + memory.TARGET
 
 
 def test_windows_by_hand_need_no_region_network_to_find_anything(
@@ -284,8 +346,6 @@ def test_an_existing_table_stays(
 
 
 def test_networks_of() -> None:
-    from iblvideo_admin.rigs import CAMERAS
-
     assert networks_of(CAMERAS["left"]) == ("roi_detect", "nose_tip", "eye", "paws", "tongue")
     assert networks_of(CAMERAS["body"]) == ("tail_start",)
 
