@@ -57,7 +57,7 @@ CATALOGUE: dict[str, ErrorKind] = {
     "toolchain.unknown": ErrorKind("There is no toolchain of that name.", "Choose one of those listed.", USAGE),
     # ------------------------------------------------------------------ the server
     "toolchain.not_provisioned": ErrorKind(
-        "The toolchain's Python cannot be run on this host.",
+        "The toolchain's Python cannot be run on this host, or lacks a package.",
         "Run `ansible-playbook site.yml`, or set dlc_python to the toolchain's interpreter.",
         CANNOT_RUN,
     ),

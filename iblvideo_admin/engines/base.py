@@ -22,14 +22,18 @@ class Engine(Protocol):
     warnings: list[str]  # what the provenance should tell of how the networks ran
 
     def load(self, networks: list[NetworkFiles]) -> dict[str, str]:
-        """Make the networks ready; returns the versions of the software that will run them."""
+        """Make the networks ready, the first of them first; gives the versions of the software that runs them.
+
+        Returns as soon as the first network can be used.  The others get ready meanwhile: what is submitted to one
+        that is not waits.  One that cannot be loaded ends the engine; the error names it.  Called once.
+        """
 
     def submit(self, network: str, images: np.ndarray) -> Future[np.ndarray]:
         """Run one network on (N, height, width) uint8 grey pictures.
 
-        The future gives (N, points, 3) float32: x, y in px of the picture, likelihood.  ``images`` must not be
-        written to afterwards.  Failures are :class:`UserError` with an ``engine.`` code, raised here or by the
-        future.
+        The future gives (N, points, 3) float32: x, y in px of the picture, likelihood.  Batches may run side by
+        side and end in any order.  ``images`` must not be written to afterwards.  Failures are :class:`UserError`,
+        most with an ``engine.`` code, raised here or by the future.
         """
 
     def __enter__(self) -> Engine: ...

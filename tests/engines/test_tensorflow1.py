@@ -1,11 +1,8 @@
 """TensorFlow's process misbehaves in every way: one clear error each, in time, and nothing is left running."""
 
 import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -14,22 +11,22 @@ import numpy as np
 import pytest
 from processes import Pids
 
-from iblvideo_admin.engines import tensorflow1
+from iblvideo_admin.engines import sidecar_process
+from iblvideo_admin.engines import tensorflow1_sidecar as wire
 from iblvideo_admin.engines.tensorflow1 import TensorFlow1
 from iblvideo_admin.engines.weights import NetworkFiles
 from iblvideo_admin.errors import UserError
 
-STAND_IN = Path(__file__).parents[1] / "stand_ins/sidecar.py"
-PATIENT_S = 30.0  # far longer than a good stand-in takes on a busy machine
+PATIENT_S = 30.0
 
 # behaviour -> the error's code, and a part of its message
 MISBEHAVIOUR = {
     "crash at start": ("engine.crashed", "SIGKILL"),
-    "exit at start": ("engine.crashed", "status 3"),
+    "exit at start": ("toolchain.not_provisioned", "status 3"),
     "hang at start": ("engine.timeout", "within 1 s"),
     "garbage first": ("engine.garbage", "not a message"),
     "closes its pipe": ("engine.garbage", "closed its pipe"),
-    "other version": ("engine.garbage", "protocol version 2"),
+    "other version": ("engine.garbage", f"protocol version {wire.VERSION + 1}"),
     "crash while loading": ("engine.crashed", "SIGKILL"),
     "no versions": ("engine.garbage", "versions"),
     "crash": ("engine.crashed", "SIGKILL"),
@@ -45,36 +42,16 @@ MISBEHAVIOUR = {
     "unknown id": ("engine.garbage", "answer to nothing"),
     "odd id": ("engine.garbage", ""),
     "no shape": ("engine.garbage", "shape"),
+    "odd at_once": ("engine.garbage", ""),
     "other shape": ("engine.garbage", ""),
     "a row too few": ("engine.garbage", "shape"),
     "flat": ("engine.garbage", "shape"),
     "other kind": ("engine.garbage", "kind"),
-    "error": ("engine.failed", "ResourceExhaustedError: OOM when allocating"),
+    "huge shape": ("engine.garbage", ""),
+    "error": ("engine.failed", "nose_tip: UnknownError: cuDNN"),
+    "out of memory": ("engine.out_of_memory", "nose_tip: InternalError: Dst tensor"),
+    "error without words": ("engine.failed", "nose_tip"),
 }
-
-
-@pytest.fixture
-def pids(tmp_path: Path, alive: Callable[[int], bool]) -> Iterator[Pids]:
-    found = Pids(tmp_path / "pids", alive)
-    yield found
-    for pid in found.alive():
-        os.kill(pid, signal.SIGKILL)
-
-
-@pytest.fixture
-def start(tmp_path: Path, pids: Pids) -> Iterator[Callable[..., TensorFlow1]]:
-    with open(tmp_path / "log", "ab") as log:
-
-        def make(
-            behaviour: str, *, lease: tuple[int, ...] = (), more: dict[str, str] | None = None, **limits: float
-        ) -> TensorFlow1:
-            environment = {"STAND_IN": behaviour, "STAND_IN_PIDS": str(pids.path), **(more or {})}
-            limits = {"start_limit_s": PATIENT_S, "answer_limit_s": PATIENT_S, **limits}
-            return TensorFlow1(
-                Path(sys.executable), log, environment=environment, lease=lease, sidecar=STAND_IN, **limits
-            )
-
-        yield make
 
 
 def batch(number: int, size: int = 4) -> np.ndarray:
@@ -87,7 +64,7 @@ def network(name: str = "nose_tip", snapshot: str = "snapshot-1") -> NetworkFile
 
 def load_and_use(engine: TensorFlow1, batches: list[np.ndarray]) -> None:
     """What tracking does, with a look at the answers."""
-    engine.load([])
+    engine.load([network()])
     futures = [engine.submit("nose_tip", images) for images in batches]
     for images, future in zip(batches, futures, strict=True):
         assert (future.result(PATIENT_S)[:, 0, 0] == images[:, 0, 0]).all()
@@ -95,7 +72,7 @@ def load_and_use(engine: TensorFlow1, batches: list[np.ndarray]) -> None:
 
 def test_a_good_one(start: Callable[..., TensorFlow1], pids: Pids) -> None:
     with start("good") as engine:
-        assert engine.load([]) == {"stand_in": "1"}
+        assert engine.load([network()]) == {"stand_in": "1"}
         futures = [engine.submit("nose_tip", batch(number, 1 + number % 3)) for number in range(30)]
         for number, future in enumerate(futures):
             points = future.result(PATIENT_S)
@@ -117,7 +94,7 @@ def test_pictures_that_are_not_contiguous(start: Callable[..., TensorFlow1]) -> 
 
 def test_noise_on_standard_output_goes_to_the_log(start: Callable[..., TensorFlow1], tmp_path: Path) -> None:
     with start("noise") as engine:
-        engine.load([])
+        engine.load([network()])
         assert engine.submit("nose_tip", batch(3)).result(PATIENT_S)[0, 0, 0] == 3
     log = (tmp_path / "log").read_text()
     assert "noise on standard output" in log and "noise on standard error" in log
@@ -127,7 +104,7 @@ def test_noise_on_standard_output_goes_to_the_log(start: Callable[..., TensorFlo
 def test_misbehaviour(
     start: Callable[..., TensorFlow1], pids: Pids, behaviour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tensorflow1, "KILL_LIMIT_S", 1.0)
+    monkeypatch.setattr(sidecar_process, "KILL_LIMIT_S", 1.0)
     code, said = MISBEHAVIOUR[behaviour]
     limits = {"answer_limit_s": 0.5}
     if behaviour == "hang at start":
@@ -147,7 +124,7 @@ def test_misbehaviour(
 
 def test_everybody_who_waits_hears_of_it(start: Callable[..., TensorFlow1]) -> None:
     with start("crash") as engine:
-        engine.load([])
+        engine.load([network()])
         futures: list[Future[np.ndarray]] = []
         with suppress(UserError):
             for number in range(2000):
@@ -184,7 +161,7 @@ def test_memory_is_bounded(start: Callable[..., TensorFlow1]) -> None:
 
 def test_the_clock_stands_while_nothing_is_owed(start: Callable[..., TensorFlow1]) -> None:
     with start("good", answer_limit_s=0.6) as engine:
-        engine.load([])
+        engine.load([network()])
         engine.submit("nose_tip", batch(1)).result(PATIENT_S)
         time.sleep(1.3)
         assert engine.submit("nose_tip", batch(2)).result(PATIENT_S)[0, 0, 0] == 2
@@ -200,7 +177,7 @@ def test_a_long_queue_is_no_delay(start: Callable[..., TensorFlow1]) -> None:
 
 def test_leaving_in_the_middle(start: Callable[..., TensorFlow1], pids: Pids) -> None:
     engine = start("hang")
-    engine.load([])
+    engine.load([network()])
     futures = [engine.submit("nose_tip", batch(number)) for number in range(8)]
     futures[1].result(PATIENT_S)
     before = time.monotonic()
@@ -211,14 +188,14 @@ def test_leaving_in_the_middle(start: Callable[..., TensorFlow1], pids: Pids) ->
         assert isinstance(future.exception(1), UserError)
     engine.close()
     with pytest.raises(UserError, match="closed"):
-        engine.load([])
+        engine.load([network()])
 
 
 @pytest.mark.parametrize("behaviour", ["goes on after the end", "hang at start"])
 def test_a_process_that_does_not_end_is_ended(start: Callable[..., TensorFlow1], pids: Pids, behaviour: str) -> None:
     engine = start(behaviour)
     if behaviour != "hang at start":
-        engine.load([])
+        engine.load([network()])
     before = time.monotonic()
     engine.close()
     assert time.monotonic() - before < 4
@@ -229,7 +206,7 @@ def test_a_process_that_cannot_be_killed(
     start: Callable[..., TensorFlow1], pids: Pids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lost GPU can hold a process in the kernel for ever: the job ends all the same, the lease does not."""
-    monkeypatch.setattr(tensorflow1, "KILL_LIMIT_S", 0.3)
+    monkeypatch.setattr(sidecar_process, "KILL_LIMIT_S", 0.3)
     with monkeypatch.context() as powerless:
         powerless.setattr(os, "killpg", lambda *_: None)
         engine = start("hang", answer_limit_s=0.5)
@@ -258,7 +235,7 @@ def test_nothing_is_left_open(start: Callable[..., TensorFlow1]) -> None:
     before = count()
     for behaviour in ("good", "crash at start", "garbage first"):
         with start(behaviour) as engine, suppress(UserError):
-            engine.load([])
+            engine.load([network()])
     assert count() <= before
 
 
@@ -272,68 +249,10 @@ def test_the_lease_is_inherited_and_our_python_is_not(
         open(tmp_path / "other", "w"),
         start("good", lease=(lease.fileno(),)) as engine,
     ):
-        engine.load([])
+        engine.load([network()])
         [pid] = pids.all()
         open_files = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
         environment = Path(f"/proc/{pid}/environ").read_bytes()
         assert str(tmp_path / "lease") in open_files and str(tmp_path / "other") not in open_files
         assert b"PYTHONPATH=" not in environment and b"PYTHONHOME=" not in environment
         assert os.getsid(pid) == pid  # Ctrl-C on the terminal is ours alone
-
-
-# --------------------------------------------------------------------------------------- the real main loop
-
-
-def test_the_real_main(start: Callable[..., TensorFlow1]) -> None:
-    with start("the real main") as engine:
-        assert engine.load([network("nose_tip"), network("paws")]) == {"stand_in": "1"}
-        futures = [engine.submit(name, batch(number)) for number in range(10) for name in ("nose_tip", "paws")]
-        assert [int(future.result(PATIENT_S)[0, 0, 0]) for future in futures] == [n // 2 for n in range(20)]
-
-
-@pytest.mark.parametrize(("what", "said"), [("network", "KeyError"), ("snapshot", "ValueError: no such snapshot")])
-def test_the_real_main_reports_its_errors(start: Callable[..., TensorFlow1], what: str, said: str) -> None:
-    def use(engine: TensorFlow1) -> None:
-        engine.load([network("nose_tip", "bad" if what == "snapshot" else "good")])
-        engine.submit("tongue", batch(1)).result(PATIENT_S)
-
-    with start("the real main") as engine, pytest.raises(UserError) as caught:
-        use(engine)
-    assert caught.value.code == "engine.failed"
-    assert said in caught.value.message and "more lines" not in caught.value.message
-
-
-PARENT = """
-import sys, time
-import numpy as np
-from pathlib import Path
-from iblvideo_admin.engines.tensorflow1 import TensorFlow1
-from iblvideo_admin.engines.weights import NetworkFiles
-
-stand_in, pids, seconds, submit = sys.argv[1:]
-engine = TensorFlow1(Path(sys.executable), open(pids + ".log", "ab"), sidecar=Path(stand_in),
-                     environment={"STAND_IN": "the real main", "STAND_IN_PIDS": pids, "STAND_IN_S": seconds})
-engine.load([NetworkFiles("n", Path("/x"), Path("/x/s"), Path("/x/p"), ("n",), 4, "resnet_50")])
-for _ in range(int(submit) - 1):
-    engine.submit("n", np.zeros((4, 100, 100), np.uint8))
-print("ready", flush=True)
-for _ in range(100):
-    engine.submit("n", np.zeros((4, 100, 100), np.uint8))
-time.sleep(60)
-"""
-
-
-@pytest.mark.parametrize("waiting", [1, 8])
-def test_it_ends_with_its_parent(pids: Pids, waiting: int) -> None:
-    """Also while a network runs and more requests wait than the process has read."""
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(STAND_IN), str(pids.path), "30", str(waiting)], stdout=subprocess.PIPE
-    )
-    assert parent.stdout is not None
-    assert parent.stdout.readline() == b"ready\n"
-    time.sleep(0.5)
-    assert len(pids.alive()) == 1
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
-    assert not pids.alive(2.0)

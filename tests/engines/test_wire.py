@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -75,11 +77,11 @@ def test_json_that_is_no_object(text: bytes) -> None:
     ("field", "value"),
     [
         ("magic", b"HTTP"),
-        ("version", 2),
+        ("version", wire.VERSION - 1),
         ("kind", 0),
         ("kind", 7),
         ("text", wire.LONGEST_JSON + 1),
-        ("payload", wire.LONGEST_PAYLOAD + 1),
+        ("payload", wire.LONGEST_REQUEST + 1),
     ],
 )
 def test_impossible_headers(field: str, value: Any) -> None:
@@ -88,9 +90,48 @@ def test_impossible_headers(field: str, value: Any) -> None:
         wire.unpack_header(wire.HEADER.pack(*parts.values()))
 
 
-def test_requests_that_are_none() -> None:
-    with pytest.raises(wire.ProtocolError):
-        wire.answer(wire.HELLO, {}, bytearray(), {})
+def test_answers_are_short() -> None:
+    """What the modern side accepts from a process that may have gone mad."""
+    whole = encoded(wire.POINTS, {}, bytes(wire.LONGEST_ANSWER + 1))
+    assert wire.read_message(io.BytesIO(whole)) is not None
+    with pytest.raises(wire.ProtocolError, match="impossible"):
+        wire.read_message(io.BytesIO(whole), wire.LONGEST_ANSWER)
+
+
+lengths = st.integers(0, 400) | st.integers(0, wire.LONGEST_REQUEST) | st.integers(0, 2**64 - 1)
+
+
+@given(st.integers(wire.HELLO, wire.ERROR), lengths.filter(lambda n: n < 2**32), lengths, st.binary(max_size=300))
+@settings(max_examples=150, deadline=None)
+def test_lengths_that_promise_too_much(kind: int, text: int, payload: int, rest: bytes) -> None:
+    """Through a pipe, as in life: it ends, in a message or an error, and takes no memory for what does not come."""
+    head = wire.HEADER.pack(wire.MAGIC, wire.VERSION, kind, text, payload)
+    reading, writing = os.pipe()
+    os.write(writing, head + rest)
+    os.close(writing)
+    tracemalloc.start()
+    try:
+        with os.fdopen(reading, "rb") as stream:
+            try:
+                message = wire.read_message(stream)
+            except wire.ProtocolError:
+                return
+        assert message is not None
+        assert len(message[2]) == payload
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 4 << 20
+
+
+def test_a_length_that_promises_all_that_is_allowed() -> None:
+    head = wire.HEADER.pack(wire.MAGIC, wire.VERSION, wire.INFER, 2, wire.LONGEST_REQUEST)
+    tracemalloc.start()
+    with pytest.raises(wire.ProtocolError, match="ended inside"):
+        wire.read_message(io.BytesIO(head + b"{}" + bytes(1000)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 << 20
 
 
 def test_the_json_is_plain_ascii() -> None:

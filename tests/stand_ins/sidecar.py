@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,16 +52,53 @@ def points_of(images: np.ndarray) -> np.ndarray:
     return np.stack([images[:, 0, 0], images.mean(axis=(1, 2)), np.ones(len(images))], axis=1)[:, None].astype("f4")
 
 
+class InternalError(Exception):
+    """TensorFlow's own, which it raises for many things."""
+
+
 class SlowNetwork:
-    """For the real ``main``: a network that takes its time."""
+    """For the real ``main``: a network that takes its time and memory as the environment says.
+
+    The snapshot's name decides what goes wrong: ``bad``, ``late`` (when the weights are read), ``slow-<seconds>``.
+    """
+
+    running = most = 0
+    lock = threading.Lock()
 
     def __init__(self, snapshot: str, pose_config: str) -> None:
-        if "bad" in snapshot:
+        self.snapshot = Path(snapshot).name
+        if self.snapshot == "bad":
             raise ValueError("no such snapshot\nand more lines of it")
+        if self.snapshot == "no tensorflow":
+            raise ModuleNotFoundError("No module named 'tensorflow'")
+        if self.snapshot == "no cuda":
+            raise ImportError(
+                "Traceback (most recent call last):\n  File\nImportError: libcublas.so.10.0: not there\n\nSee"
+            )
 
     def points(self, images: np.ndarray) -> np.ndarray:
+        if self.snapshot == "late":
+            raise FileNotFoundError("snapshot gone")
+        if images.shape == (1, 64, 64):
+            time.sleep(float(self.snapshot.partition("slow-")[2] or 0))
+            return points_of(images)
+        with self.lock:
+            SlowNetwork.running += 1
+            SlowNetwork.most = max(self.most, self.running)
         time.sleep(float(os.environ.get("STAND_IN_S", "0")))
-        return points_of(images)
+        with self.lock:
+            together = self.running
+            SlowNetwork.running -= 1
+        self._allocate(len(images), together)
+        found = points_of(images)
+        found[:, 0, 2] = self.most
+        return found
+
+    def _allocate(self, pictures: int, together: int) -> None:
+        if pictures > int(os.environ.get("STAND_IN_PICTURES", "1000")):
+            raise InternalError("Dst tensor is not initialized.")
+        if together > int(os.environ.get("STAND_IN_TOGETHER", "1000")):
+            raise MemoryError
 
 
 def real_main() -> None:
@@ -93,7 +131,7 @@ def start() -> None:
 def answer(fields: dict[str, Any], images: np.ndarray, turn: int) -> None:
     """Answer the turn-th batch: the third as the behaviour wants it."""
     found = points_of(images)
-    good = {"id": fields["id"], "shape": found.shape}
+    good = {"id": fields["id"], "shape": found.shape, "at_once": 0}
     whole = wire.pack(wire.POINTS, good, found.tobytes()) + found.tobytes()
     deep = b"[" * 200_000
     wrong_answers: dict[str, Callable[[], object]] = {
@@ -110,13 +148,17 @@ def answer(fields: dict[str, Any], images: np.ndarray, turn: int) -> None:
         "unknown id": lambda: send(wire.POINTS, {**good, "id": 10_000}, found.tobytes()),
         "odd id": lambda: send(wire.POINTS, {**good, "id": [1]}, found.tobytes()),
         "no shape": lambda: send(wire.POINTS, {"id": fields["id"]}, found.tobytes()),
+        "huge shape": lambda: send(wire.POINTS, {**good, "shape": [1 << 40, 1 << 40, 3]}, found.tobytes()),
+        "odd at_once": lambda: send(wire.POINTS, {**good, "at_once": []}, found.tobytes()),
         "other shape": lambda: send(wire.POINTS, {**good, "shape": [5, 5, 5]}, found.tobytes()),
         "a row too few": lambda: send(wire.POINTS, {**good, "shape": found[1:].shape}, found[1:].tobytes()),
         "flat": lambda: send(wire.POINTS, {**good, "shape": [found.size]}, found.tobytes()),
         "other kind": lambda: send(wire.LOADED, {"id": fields["id"], "versions": {}}),
-        "error": lambda: send(
-            wire.ERROR, {"id": fields["id"], "type": "ResourceExhaustedError", "message": "OOM when allocating"}
+        "error": lambda: send(wire.ERROR, {"id": fields["id"], "type": "UnknownError", "message": "cuDNN\nfailed"}),
+        "out of memory": lambda: send(
+            wire.ERROR, {"id": fields["id"], "type": "InternalError", "memory": True, "message": "Dst tensor"}
         ),
+        "error without words": lambda: send(wire.ERROR, {"id": fields["id"], "message": [1]}),
     }
     if turn == 3 and BEHAVIOUR in wrong_answers:
         wrong_answers[BEHAVIOUR]()
@@ -142,10 +184,10 @@ def main() -> None:
                 print("IBLV noise on standard error " * 4000, file=sys.stderr)
             if kind == wire.LOAD and BEHAVIOUR == "crash while loading":
                 die()
-            elif kind == wire.LOAD and BEHAVIOUR == "no versions":
-                send(wire.LOADED, {"id": fields["id"]})
             elif kind == wire.LOAD:
-                send(wire.LOADED, {"id": fields["id"], "versions": {"stand_in": "1"}})
+                versions = {} if BEHAVIOUR == "no versions" else {"versions": {"stand_in": "1"}}
+                for each in fields["networks"]:
+                    send(wire.LOADED, {"id": each["id"], **versions})
             else:
                 turn += 1
                 answer(fields, np.frombuffer(payload, np.uint8).reshape(fields["shape"]), turn)
