@@ -30,7 +30,7 @@ Rng = np.random.Generator
 CLIP = 8
 MARGIN = 8
 CLIPS = {"nose_tip": 400, "eye": 480, "paws": 360, "tongue": 480, "tail_start": 220}
-FRAMES = {"roi_detect": 240}
+FRAMES = {"roi_detect": 720}
 # around a window at half size: whole half-size pixels outside it that the upscaling needs
 _BORDER = 8
 

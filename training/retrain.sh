@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Renders the training data, trains all six demo networks and judges them: retrain.sh WORKPLACE PYTHON PYTHON37
-# WORKPLACE takes the data (about 0.7 GB) and, in weights/, the new networks; copy those to
+# WORKPLACE takes the data (about 1.3 GB) and, in weights/, the new networks; copy those to
 # iblvideo_admin/demo/weights yourself if the table is good.
 set -euo pipefail
 

@@ -9,11 +9,13 @@ a network works only on batches that resemble those it was trained on.
 import argparse
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
 import time
 import warnings
+from typing import NamedTuple
 
 os.environ.setdefault("DLClight", "True")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -31,16 +33,29 @@ import networks
 MARGIN = 8  # as in crops.py
 TILE = 160
 RADIUS = 10.0  # grid cells nearer than this to a point should answer to it (px)
-PLACE_WEIGHT = 10.0  # of the place's loss beside the score's
 RATE, LAST_RATE, WARM_UP = 2e-3, 1e-5, 30
+LATE = 3  # the first block of the backbone that ``late`` parts train
 
 
-class Recipe:
-    """What one network is trained on: ``parts`` are (kind of batch, steps, factor on RATE), run
-    one after another.
+class Part(NamedTuple):
+    """Some steps of a recipe with one kind of batch, at ``factor`` times RATE.
 
     Kinds: ``clips``; ``shown`` (clips, two of three with every point in sight at least twice); ``frames``;
     ``tiles`` (8 parts of one whole frame); ``both`` (clips and frames by turns).
+    ``place`` weighs the place's loss against the score's.  ``late`` parts train only the layers from block ``LATE``
+    on: the gradient need not pass the large early ones, which halves a step's time.
+    """
+
+    kind: str
+    steps: int
+    factor: float
+    place: float = 10.0
+    late: bool = False
+
+
+class Recipe:
+    """What one network is trained on: its parts are run one after another.
+
     ``wanted`` weighs the grid cells at a point against those away from it.
     """
 
@@ -49,13 +64,23 @@ class Recipe:
 
 
 RECIPES = {
-    "nose_tip": Recipe([("clips", 720, 1.0)]),
-    "eye": Recipe([("clips", 1080, 1.0), ("clips", 1000, 0.6)]),
-    "paws": Recipe([("clips", 720, 1.0), ("clips", 1100, 0.6)]),
-    "tongue": Recipe([("clips", 720, 1.0), ("shown", 700, 0.6)]),
-    "tail_start": Recipe([("both", 360, 1.0), ("both", 260, 0.6)], wanted=9.0),
+    "nose_tip": Recipe([Part("clips", 720, 1.0)]),
+    "eye": Recipe([Part("clips", 1080, 1.0), Part("clips", 1000, 0.6)]),
+    "paws": Recipe([Part("clips", 720, 1.0), Part("clips", 1100, 0.6)]),
+    "tongue": Recipe([Part("clips", 720, 1.0), Part("shown", 700, 0.6)]),
+    "tail_start": Recipe(
+        [Part("both", 360, 1.0), Part("both", 260, 0.6), Part("both", 160, 0.3, place=50.0)],
+        wanted=9.0,
+    ),
     "roi_detect": Recipe(
-        [("tiles", 300, 1.0), ("frames", 54, 1.0), ("tiles", 280, 0.6), ("frames", 46, 0.6), ("frames", 60, 0.35)],
+        [
+            Part("tiles", 300, 1.0),
+            Part("frames", 54, 1.0),
+            Part("tiles", 280, 0.6),
+            Part("frames", 46, 0.6),
+            Part("frames", 60, 0.35),
+            Part("frames", 390, 0.5, place=50.0, late=True),
+        ],
         wanted=9.0,
     ),
 }
@@ -123,6 +148,12 @@ def targets(points, height, width):
     return score.astype(np.float32), place.reshape(place.shape[:3] + (-1,)).astype(np.float32)
 
 
+def late_variables():
+    """What ``late`` parts train: the backbone from block ``LATE`` on, and the heads."""
+    early = re.compile(r"MobilenetV2/(Conv/|expanded_conv/|expanded_conv_[1-%d]/)" % (LATE - 1))
+    return [v for v in tf.trainable_variables() if not early.match(v.name)]
+
+
 def saved_variables():
     """The network's own variables, without those of the optimiser."""
     return [
@@ -166,7 +197,7 @@ def train(options):
     images = tf.placeholder(tf.float32, [None, None, None, 3])
     score = tf.placeholder(tf.float32, [None, None, None, len(settings["all_joints"])])
     place = tf.placeholder(tf.float32, [None, None, None, 2 * len(settings["all_joints"])])
-    rate = tf.placeholder(tf.float32, [])
+    rate, place_weight = tf.placeholder(tf.float32, []), tf.placeholder(tf.float32, [])
     heads = pose_net(settings).get_net(images)
     crossed = tf.nn.sigmoid_cross_entropy_with_logits(labels=score, logits=heads["part_pred"])
     cells = tf.maximum(tf.reduce_sum(score), 4.0)
@@ -174,7 +205,9 @@ def train(options):
     mask = tf.reshape(tf.stack([score, score], axis=-1), tf.shape(place))
     place_loss = losses.huber_loss(place, heads["locref"], mask)
     with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-        step_op = tf.train.AdamOptimizer(rate).minimize(score_loss + PLACE_WEIGHT * place_loss)
+        loss = score_loss + place_weight * place_loss
+        step_all = tf.train.AdamOptimizer(rate).minimize(loss)
+        step_late = tf.train.AdamOptimizer(rate).minimize(loss, var_list=late_variables())
     saver = tf.train.Saver(saved_variables())
     threads = tf.ConfigProto(intra_op_parallelism_threads=options.threads, inter_op_parallelism_threads=1)
     with tf.Session(config=threads) as session:
@@ -184,24 +217,25 @@ def train(options):
             last = max(f for f in os.listdir(folder) if f.endswith(".index"))
             saver.restore(session, os.path.join(folder, last[: -len(".index")]))
         total, begin = 0, time.time()
-        for kind, steps, factor in recipe.parts[options.skip :]:
-            part, history = time.time(), []
-            for step in range(int(steps * options.share)):
-                done = step / (steps * options.share)
-                current = LAST_RATE + RATE * factor * 0.5 * (1 + np.cos(np.pi * done)) * min(1, (step + 1) / WARM_UP)
-                grey, points = batches.draw(kind)
+        for part in recipe.parts[options.skip :]:
+            part_begin, history = time.time(), []
+            steps, step_op = part.steps * options.share, step_late if part.late else step_all
+            for step in range(int(steps)):
+                slope = 0.5 * (1 + np.cos(np.pi * step / steps)) * min(1, (step + 1) / WARM_UP)
+                grey, points = batches.draw(part.kind)
                 wanted_score, wanted_place = targets(points, *grey.shape[1:])
                 feed = {
                     images: np.repeat(grey[..., None], 3, axis=3),
                     score: wanted_score,
                     place: wanted_place,
-                    rate: current,
+                    place_weight: part.place,
+                    rate: LAST_RATE + RATE * part.factor * slope,
                 }
                 history.append(session.run([step_op, score_loss, place_loss], feed)[1:])
                 if step % 50 == 49:
-                    means = np.mean(history, axis=0)
+                    means, spent = np.mean(history, axis=0), time.time() - part_begin
                     print(
-                        f"{name} {kind} {step + 1} score {means[0]:.4f} place {means[1]:.5f}, {time.time() - part:.0f} s",
+                        f"{name} {part.kind} {step + 1} score {means[0]:.4f} place {means[1]:.5f}, {spent:.0f} s",
                         flush=True,
                     )
                     history = []

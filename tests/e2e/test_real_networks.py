@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -98,42 +99,103 @@ def test_a_real_mouse_of_another_size_is_refused(lab: Lab, shared: Path) -> None
 MAPPED_BESIDE = {"left": (0.0, 0.0), "right": (0.75, 0.25), "body": (0.0, 0.0)}
 
 
-def judge(lab: Lab, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
-    """Render, track and compare; by point, median error in the network's own pixels, and how much worse a guess is."""
-    session = lab.session("demo")
-    render_session(session, seconds=seconds)
-    document = lab.json("process", session, limit_s=900)
+@dataclass(frozen=True)
+class Recording:
+    """A rendered video: the camera, its frames per second, how long, and the seed of its movements."""
+
+    camera: str
+    rate: float
+    seconds: float
+    seed: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.camera} {self.rate:.0f} Hz"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One point of a table against the truth.
+
+    ``median`` is the median error in pixels of the network's own picture, ``ratio`` how many times worse the points'
+    mean place would do, ``sure`` the part of the frames in which the point can be seen with a likelihood above 0.9,
+    ``ghosts`` the part of the others with one above 0.3; ``seen`` and ``hidden`` count those frames.
+    """
+
+    median: float
+    ratio: float
+    sure: float
+    ghosts: float
+    seen: int
+    hidden: int
+
+
+def track(lab: Lab, recordings: tuple[Recording, ...], limit_s: float) -> dict[str, Found]:
+    """Render, track with one command and compare every point of every table with its truth."""
+    sessions = [lab.session(number=f"{1 + index:03}") for index in range(len(recordings))]
+    for session, recording in zip(sessions, recordings, strict=True):
+        name, rates = recording.camera, {recording.camera: recording.rate}
+        render_session(session, [name], recording.seconds, recording.seed, rates)
+    document = lab.json("process", *sessions, limit_s=limit_s)
     assert document["exit_code"] == 0, document
-    errors, ratios = {}, {}
-    for summary in summarize(session):
-        camera = summary.video.camera
-        truth, _ = read_truth(session, camera)
-        table = pq.read_table(summary.video.table).to_pandas()
-        factors = {point: NETWORKS[name].points_factor for name in camera.networks for point in NETWORKS[name].points}
+    found = {}
+    for session, recording in zip(sessions, recordings, strict=True):
+        (summary,) = summarize(session)
         for point in summary.points:
-            name = point.name
-            seen = np.isfinite(truth[name][:, 0])
-            found = table.loc[seen, [f"{name}_x", f"{name}_y"]].to_numpy() - MAPPED_BESIDE[camera.name]
-            beside = np.median(np.hypot(*(found - truth[name][seen]).T))
-            errors[f"{camera.name} {name}"] = beside * camera.upscaled / factors[name]
-            ratios[f"{camera.name} {name}"] = point.guess / point.median
-    return errors, ratios
+            found[f"{recording} {point.name}"] = compare(summary.video, point.name)
+    return found
+
+
+def compare(video: Video, point: str) -> Found:
+    camera = video.camera
+    truth = read_truth(video.session, camera)[0][point]
+    table = pq.read_table(video.table).to_pandas()
+    likelihood = table[f"{point}_likelihood"].to_numpy()
+    (factor,) = {n.points_factor for name in camera.networks if point in (n := NETWORKS[name]).points}
+    seen = np.isfinite(truth[:, 0])
+    places = table.loc[seen, [f"{point}_x", f"{point}_y"]].to_numpy() - MAPPED_BESIDE[camera.name]
+    error, guess = (
+        float(np.median(np.hypot(*(there - truth[seen]).T))) * camera.upscaled / factor
+        for there in (places, truth[seen].mean(axis=0))
+    )
+    return Found(
+        median=error,
+        ratio=guess / error,
+        sure=float((likelihood[seen] > 0.9).mean()),
+        ghosts=float((likelihood[~seen] > 0.3).mean()) if not seen.all() else 0.0,
+        seen=int(seen.sum()),
+        hidden=int((~seen).sum()),
+    )
+
+
+def near(found: dict[str, Found]) -> dict[str, Found]:
+    """All but the tongue's ends at 30 Hz, whose places the median over five frames wipes out: a lick lasts six.
+
+    tests/demo/test_networks.py judges what the network itself says of them; their likelihoods are judged here.
+    """
+    return {name: one for name, one in found.items() if not name.startswith("left 30 Hz tongue_end")}
 
 
 @pytest.mark.timeout(900)
 def test_a_rendered_session_is_tracked_where_the_truth_is(real_lab: Lab) -> None:
-    """Half a second: too short for the tongue, whose points the median filter smooths away at its video's ends."""
-    errors, _ = judge(real_lab, 0.5)
-    assert len(errors) == 23
-    assert {name: error for name, error in errors.items() if "tongue" not in name and not error <= 2} == {}
+    """One second at most, of movements that show the tongue in the middle; the training rig's 30 Hz for the left."""
+    recordings = (Recording("left", 30, 1.0, seed=5), Recording("right", 150, 0.5), Recording("body", 30, 0.5))
+    found = track(real_lab, recordings, limit_s=600)
+    assert len(found) == 23
+    assert min(one.seen for one in found.values()) >= 8
+    assert all(one.hidden >= 15 for name, one in found.items() if "tongue_end" in name)
+    assert {name: one for name, one in near(found).items() if not one.median <= 2} == {}
+    assert {name: one for name, one in found.items() if not (one.sure >= 0.98 and one.ghosts <= 0.02)} == {}
 
 
 @pytest.mark.full
-@pytest.mark.timeout(1800)
-def test_the_networks_beat_guessing_the_mean_four_times(real_lab: Lab) -> None:
-    errors, ratios = judge(real_lab, 10.0)
-    assert {name: error for name, error in errors.items() if not error <= 2} == {}
-    assert {name: ratio for name, ratio in ratios.items() if not ratio >= 4} == {}
+@pytest.mark.timeout(2400)
+def test_ten_seconds_of_every_camera_are_tracked_where_the_truth_is(real_lab: Lab) -> None:
+    """All three cameras and the training rig's left one; and guessing the mean place would be four times worse."""
+    every = (("left", 60), ("left", 30), ("right", 150), ("body", 30))
+    found = track(real_lab, tuple(Recording(camera, rate, 10.0) for camera, rate in every), limit_s=1800)
+    assert len(found) == 34
+    assert {name: one for name, one in near(found).items() if not (one.median <= 2 and one.ratio >= 4)} == {}
+    assert {name: one for name, one in found.items() if not (one.sure >= 0.98 and one.ghosts <= 0.02)} == {}
 
 
 @pytest.mark.timeout(600)
