@@ -12,7 +12,7 @@ BENEATH_ALL = {"errors", "files", "rigs", "sessions", "settings", "toolchains", 
 MAY_IMPORT = {
     "engines": set(),
     "tracking": {"engines"},
-    "gpu": {"engines", "result", "tracking"},
+    "gpu": {"engines", "result", "tracking", "demo"},
     "queue": {"engines", "tracking", "gpu", "result"},
     "reporting": {"queue", "gpu", "tracking", "result"},
     "render": {"result"},

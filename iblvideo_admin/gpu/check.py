@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from dataclasses import asdict, replace
 from types import ModuleType
 from typing import Any
 
 from iblvideo_admin import toolchains
 from iblvideo_admin.errors import FAILED, UserError
-from iblvideo_admin.gpu import choice, inventory
+from iblvideo_admin.gpu import choice, inventory, speed
 from iblvideo_admin.gpu.checks.base import Context, Finding
 from iblvideo_admin.gpu.sysroot import CannotLookError
 from iblvideo_admin.result import Problem, Result
@@ -37,22 +36,20 @@ def check_gpu(
     cards = inventory.look()
     chosen = toolchains.load(toolchain) if toolchain else choice.resolve(settings, cards)
     context = Context(settings, chosen, cards)
-    modules = [
-        importlib.import_module(f"iblvideo_admin.gpu.checks.{name}")
-        for name in _of(level)
-        if importlib.util.find_spec(f"iblvideo_admin.gpu.checks.{name}")  # TEMPORARY
-    ]
+    modules = [importlib.import_module(f"iblvideo_admin.gpu.checks.{name}") for name in _of(level)]
     findings: dict[str, Finding] = {}
     for module in modules:
         findings[module.ID] = _one(module, context, findings)
     applying = [findings[module.ID] for module in modules if _applies(module, chosen)]
     verdict = _verdict(applying)
+    if verdict == "pass":
+        speed.record(settings.state_dir, context.speeds)
     data = {
         "verdict": verdict,
         "level": level,
         "toolchain": chosen.name,
-        "recommended_toolchain": choice.recommended(choice.allowed(settings, cards)),
-        "gpus": [gpu.as_data() for gpu in cards.gpus],
+        "recommended_toolchain": choice.recommended_here(settings, cards, context.sysroot),
+        "gpus": [gpu.as_data(state=True) for gpu in cards.gpus],
         "driver": cards.driver,
         "checks": [{"id": module.ID, "layer": module.LAYER, **asdict(findings[module.ID])} for module in modules],
     }

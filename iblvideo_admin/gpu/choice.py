@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from iblvideo_admin import toolchains
 from iblvideo_admin.errors import UserError
+from iblvideo_admin.gpu import pci_devices
+from iblvideo_admin.gpu.families import Capability
 from iblvideo_admin.gpu.inventory import Gpu, Inventory
+from iblvideo_admin.gpu.sysroot import CannotLookError, Sysroot
 from iblvideo_admin.settings import Settings
 from iblvideo_admin.toolchains import Toolchain
 
@@ -13,22 +18,42 @@ ON_GPU, WITHOUT_GPU = "dlc-tf1-cuda10.0", "dlc-tf1-cpu"
 
 def recommended(cards: tuple[Gpu, ...]) -> str:
     """The toolchain for these cards: the reference where each of them can run it, else the one without a GPU."""
-    reference = toolchains.load(ON_GPU)
-    if cards and all(_serves(reference, gpu) for gpu in cards):
-        return ON_GPU
-    return WITHOUT_GPU
+    return _for((gpu.capability, gpu.capability) if gpu.capability else None for gpu in cards)
+
+
+def recommended_here(settings: Settings, inventory: Inventory, sysroot: Sysroot | None = None) -> str:
+    """The toolchain for the cards that we may use, by the PCI bus's word where the driver does not tell what they are.
+
+    Raises ``settings.invalid``.
+    """
+    cards = allowed(settings, inventory)
+    if settings.gpus == "none" or (cards and all(gpu.capability for gpu in cards)):
+        return recommended(cards)
+    try:
+        bus = pci_devices.look(sysroot or Sysroot()).cards
+    except CannotLookError:
+        return WITHOUT_GPU
+    # NVML numbers the cards in the order of the bus
+    mine = [card for number, card in enumerate(bus) if settings.gpus == "all" or str(number) in _parts(settings)]
+    return _for(card.chip.capability if card.chip else None for card in mine)
 
 
 def resolve(settings: Settings, inventory: Inventory) -> Toolchain:
     """The configured toolchain, ``auto`` resolved.  Raises ``toolchain.unknown``."""
+    # a driver that has died overnight must not move a server's jobs to the CPU
     return toolchains.load(
-        recommended(allowed(settings, inventory)) if settings.toolchain == "auto" else settings.toolchain
+        recommended_here(settings, inventory) if settings.toolchain == "auto" else settings.toolchain
     )
 
 
 def unsuitable(toolchain: Toolchain, cards: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
-    """Those of the cards that the toolchain cannot use."""
-    return tuple(gpu for gpu in cards if not _serves(toolchain, gpu))
+    """Those of the cards that the toolchain cannot use, or that no job can be put on."""
+    return tuple(gpu for gpu in cards if gpu.lost or not gpu.uuid or not serves(toolchain, gpu))
+
+
+def serves(toolchain: Toolchain, gpu: Gpu) -> bool:
+    """Whether the card's compute capability is within the toolchain's range; not where it is not reported."""
+    return gpu.capability is not None and toolchain.serves(_dotted(gpu.capability))
 
 
 def allowed(settings: Settings, inventory: Inventory) -> tuple[Gpu, ...]:
@@ -36,7 +61,7 @@ def allowed(settings: Settings, inventory: Inventory) -> tuple[Gpu, ...]:
     if settings.gpus in ("all", "none"):
         return inventory.gpus if settings.gpus == "all" else ()
     try:
-        numbers = {int(part) for part in settings.gpus.split(",")}
+        numbers = {int(part) for part in _parts(settings)}
     except ValueError:
         raise UserError("settings.invalid", f"gpus must be all, none or numbers, not {settings.gpus!r}") from None
     # a driver that does not answer is another matter than a wrong setting: check-gpu says which
@@ -45,5 +70,17 @@ def allowed(settings: Settings, inventory: Inventory) -> tuple[Gpu, ...]:
     return tuple(gpu for gpu in inventory.gpus if gpu.index in numbers)
 
 
-def _serves(toolchain: Toolchain, gpu: Gpu) -> bool:
-    return gpu.capability is not None and toolchain.serves(".".join(map(str, gpu.capability)))
+def _for(ranges: Iterable[tuple[Capability, Capability] | None]) -> str:
+    """From the oldest and newest compute capability that each card can have; None: not known."""
+    reference, cards = toolchains.load(ON_GPU), list(ranges)
+    if cards and all(card is not None and all(reference.serves(_dotted(end)) for end in card) for card in cards):
+        return ON_GPU
+    return WITHOUT_GPU
+
+
+def _parts(settings: Settings) -> list[str]:
+    return [part.strip() for part in settings.gpus.split(",")]
+
+
+def _dotted(capability: Capability) -> str:
+    return ".".join(map(str, capability))

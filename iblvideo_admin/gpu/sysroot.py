@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_MOST_BYTES = 1 << 22
+_MOST_BYTES = 1 << 21  # the kernel refuses larger reads of /proc/sys
 
 
 class CannotLookError(Exception):
@@ -28,7 +28,7 @@ class Sysroot:
     def text(self, absolute: str | Path) -> str | None:
         """The text of a file, undecodable bytes replaced; None where there is none.  Raises CannotLookError."""
         try:
-            with open(self.path(absolute), "rb") as file:
+            with open(self.path(absolute), "rb", opener=_at_once) as file:
                 return file.read(_MOST_BYTES).decode("utf-8", "replace")
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -53,6 +53,11 @@ class Sysroot:
         except (OSError, ValueError) as error:
             raise CannotLookError(f"{absolute} cannot be looked at: {_why(error)}") from error
         return True
+
+
+def _at_once(path: str, flags: int) -> int:
+    """A pipe in a file's place has nobody at its other end: opening it must not wait for one."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _why(error: Exception) -> str:

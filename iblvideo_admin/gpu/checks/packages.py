@@ -1,31 +1,101 @@
-"""Layer 11: the toolchain's Python and what is installed in it, against the lock."""
+"""Layer 11: the processor, the toolchain's Python and what is installed in it, against the lock."""
 
 from __future__ import annotations
 
-from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeError, probe
-from iblvideo_admin.toolchains import normalized
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from iblvideo_admin.files import exists
+from iblvideo_admin.gpu import catalogue
+from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeError, explained, probe, worst
+from iblvideo_admin.gpu.sysroot import CannotLookError
+from iblvideo_admin.toolchains import Toolchain, normalized
 
 ID, LAYER, NEEDS, NEEDS_GPU = "packages", 11, (), False
-_REMEDY = "Run `ansible-playbook site.yml` again: it builds the environment from the lock."
+
+_ANSWER = {"python": str, "packages": dict, "pip_check": list, "environment": dict}
+_NO_COMPLAINT = "No broken requirements found."
+_BUILDS = ("tensorflow", "tensorflow-gpu")
+_MARKER = ".iblvideo-admin.json"  # of the role base, in every environment that it makes
+_MANY = 8  # from here on a new environment is the shorter way
 
 
 def check(context: Context) -> Finding:
-    """The interpreter's series and every locked package's version."""
+    """AVX, the interpreter's series, every locked package's version, `pip check`, DLClight as a job will have it."""
+    return worst([_processor(context), *_environment(context)])
+
+
+def _processor(context: Context) -> Finding:
+    """TensorFlow's wheel ends with an illegal instruction where AVX is missing; layer 12 sees that too."""
+    try:
+        text = context.sysroot.text("/proc/cpuinfo") or ""
+    except CannotLookError as error:
+        return Finding("warn", "whether the processor has AVX is not known", str(error))
+    processors = re.findall(r"^flags\s*:(.*)$", text, re.MULTILINE)
+    if not processors:
+        return Finding("warn", "whether the processor has AVX is not known", "/proc/cpuinfo tells no flags")
+    if any("avx" not in flags.split() for flags in processors):
+        model = re.search(r"^model name\s*:\s*(.*)$", text, re.MULTILINE)
+        entry = catalogue.by_name("cpu-without-avx")
+        evidence = f"/proc/cpuinfo: no avx in the flags of {model[1] if model else 'the processor'}"
+        return Finding("fail", entry.cause, evidence, entry.remedy)
+    return Finding("pass", "AVX")
+
+
+def _environment(context: Context) -> Iterator[Finding]:
     toolchain = context.toolchain
     python = context.settings.interpreter(toolchain.name)
     try:
-        answer = probe(context, "packages", {"python": str, "packages": dict})
+        answer = probe(context, "packages", _ANSWER)
     except ProbeError as error:
-        return Finding("fail", f"the toolchain's Python {python} cannot be run", str(error), _REMEDY)
+        found = explained(context, error, f"the toolchain's Python {python} cannot be run")
+        yield found if catalogue.match(error.said) else replace(found, remedy=_again(python))
+        return
     if not answer["python"].startswith(f"{toolchain.python}."):
-        return Finding("fail", f"{python} is Python {answer['python']}, not {toolchain.python}", "", _REMEDY)
-    installed = {normalized(name): version for name, version in answer["packages"].items()}
-    wrong = [
-        f"{name} {installed.get(name, 'missing')} (locked {version})"
-        for name, version in toolchain.versions().items()
-        if installed.get(name) != version
+        yield Finding("fail", f"{python} is Python {answer['python']}, not {toolchain.python}", "", _again(python))
+        return
+    yield from _versions(toolchain, python, answer["packages"])
+    complaints = [
+        str(line) for line in answer["pip_check"] if line not in (*toolchain.pip_check_allowed, _NO_COMPLAINT)
     ]
-    if wrong:
-        return Finding("fail", f"{len(wrong)} packages differ from the lock", "; ".join(wrong[:8]), _REMEDY)
-    count = len(toolchain.versions())
-    return Finding("pass", f"Python {answer['python']}, {count} packages as locked", str(python))
+    if complaints:
+        yield Finding("fail", "`pip check`: packages do not fit together", "; ".join(complaints[-3:]), _again(python))
+    if (light := answer["environment"].get("DLClight")) != "True":
+        entry = catalogue.by_name("dlclight-not-set")
+        said = "DLClight is not set" if light is None else f"DLClight is {light!r}"
+        yield Finding("fail", f"{said} where jobs run: DeepLabCut would ask for wxPython", entry.cause, entry.remedy)
+    yield Finding("pass", f"Python {answer['python']}, {len(toolchain.versions())} packages as locked", str(python))
+
+
+def _versions(toolchain: Toolchain, python: Path, packages: dict[str, Any]) -> Iterator[Finding]:
+    locked = toolchain.versions()
+    installed = {normalized(name): str(version) for name, version in packages.items()}
+    build = next(name for name in reversed(_BUILDS) if name in locked)
+    if strange := [name for name in _BUILDS if name != build and name in installed]:
+        newer = catalogue.of_package(strange[0], installed[strange[0]])
+        entry = newer or catalogue.by_name("cpu-tensorflow-beside")
+        beside = "beside" if build in installed else "instead of"
+        yield Finding("fail", f"{strange[0]} {installed[strange[0]]} is installed {beside} {build}", entry.cause,
+                      catalogue.remedy(entry, toolchain, python))  # fmt: skip
+    wrong = {name: installed.get(name, "missing") for name, version in locked.items() if installed.get(name) != version}
+    if not wrong:
+        return
+    known = {name: found for name, version in wrong.items() if (found := catalogue.of_package(name, version))}
+    order = sorted(wrong, key=lambda name: name not in known)
+    differ = ", ".join(f"{name} is {wrong[name]} (locked {locked[name]})" for name in order[:_MANY])
+    more = f" and {len(wrong) - _MANY} more" if len(wrong) > _MANY else ""
+    causes = "; ".join(dict.fromkeys(entry.cause for entry in known.values()))
+    pins = " ".join(f"{name}=={locked[name]}" for name in order)
+    remedy = f"`{python} -m pip install --no-deps {pins}`" if len(wrong) <= _MANY else _again(python)
+    yield Finding("fail", f"not as locked: {differ}{more}", causes, remedy)
+
+
+def _again(python: Path) -> str:
+    """How to get a new environment: one of ours that is known as proven would be left alone."""
+    folder = python.parent.parent
+    if not exists(folder / _MARKER):
+        return "`ansible-playbook site.yml` makes the environment; or set dlc_python to the toolchain's interpreter."
+    return f"`rm -r $(readlink -f {folder})`, then `ansible-playbook site.yml`: it makes the environment anew."

@@ -1,4 +1,4 @@
-"""Layer 14: the networks of every camera are installed and readable."""
+"""Layer 14: the networks of every camera are installed, complete and readable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ID, LAYER, NEEDS, NEEDS_GPU = "weights", 14, (), False
 
 
 def check(context: Context) -> Finding:
-    """All networks load from the weights folder."""
+    """Every network's description and both files of its snapshot can be read to the end."""
     folder = context.settings.weights_dir
     try:
         networks = weights.load(folder, NETWORKS)
@@ -19,5 +19,5 @@ def check(context: Context) -> Finding:
         for network in networks:
             network.sha256()
     except UserError as error:
-        return Finding("fail", error.message, "", error.remedy)
+        return Finding("fail", error.message, error.code, error.remedy)
     return Finding("pass", f"{len(networks)} networks ({', '.join(kinds)}) of {weights.version(folder)}", str(folder))

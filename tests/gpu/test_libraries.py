@@ -1,0 +1,415 @@
+"""Layer 9: what the loader gives TensorFlow, on hosts whose CUDA, cuDNN and driver are stubs with the real headers."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from stand_ins import cuda_libraries as stubs
+
+from iblvideo_admin.gpu import cudnn, elf
+from iblvideo_admin.gpu.checks import libraries
+from iblvideo_admin.gpu.checks.base import Context, Finding
+from iblvideo_admin.gpu.inventory import Inventory
+from iblvideo_admin.gpu.libraries import CACHE, Loader
+from iblvideo_admin.gpu.sysroot import Sysroot
+from iblvideo_admin.settings import Settings
+
+SYSTEM = "usr/lib/x86_64-linux-gnu"
+
+
+class Host:
+    """A host below a folder: CUDA, the driver's library, and an environment with TensorFlow's files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.root = folder, folder / "root"
+        self.cuda, self.system = self.root / "usr/local/cuda-10.0", self.root / SYSTEM
+        self.lib64, self.cupti = self.cuda / "lib64", self.cuda / "extras/CUPTI/lib64"
+        self.environment = folder / "env"
+        self.tensorflow = self.environment / "lib/python3.7/site-packages/tensorflow"
+
+    def check(self, driver: str | None = stubs.DRIVER_VERSION, cuda_root: str | None = None) -> Finding:
+        settings = Settings(
+            dlc_python=self.environment / "bin/python", cuda_root=Path(cuda_root) if cuda_root else None
+        )
+        return libraries.check(Context(settings, stubs.TOOLCHAIN, Inventory((), driver), Sysroot(self.root)))
+
+    def write(self, absolute: str, content: str | bytes) -> None:
+        path = self.root / absolute.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def cached(self, paths: dict[str, str]) -> None:
+        """An /etc/ld.so.cache with these names and places, as ldconfig writes it."""
+        strings, entries = b"", b""
+        start = 48 + 24 * len(paths)
+        for name, path in paths.items():
+            entries += struct.pack("<iIIIQ", 0x303, start + len(strings), start + len(strings) + len(name) + 1, 0, 0)
+            strings += f"{name}\0{path}\0".encode()
+        head = b"glibc-ld.so.cache1.1" + struct.pack("<II", len(paths), len(strings)) + bytes(20)
+        self.write(CACHE, head + entries + strings)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not shutil.which("cc"):
+        pytest.fail("there is no C compiler to make the stubs with") if os.environ.get("CI") else pytest.skip("no cc")
+    host = Host(tmp_path_factory.mktemp("host"))
+    stubs.toolkit(host.cuda)
+    libcuda = stubs.driver(host.system)
+    stubs.tensorflow(host.environment, host.cuda, libcuda)
+    stubs.library(host.folder / "other/libcublas.so.10")
+    stubs.library(host.folder / "other/libgomp.so.1")
+    return host.folder
+
+
+@pytest.fixture
+def host(template: Path, tmp_path: Path) -> Host:
+    shutil.copytree(template, tmp_path / "host", symlinks=True)
+    return Host(tmp_path / "host")
+
+
+def test_a_working_host(host: Host) -> None:
+    found = host.check()
+    assert (found.status, found.remedy) == ("pass", "")
+    assert "cuDNN 7.6.5" in found.summary and stubs.DRIVER_VERSION in found.summary
+    # as the role writes it into the configuration
+    assert host.check(cuda_root="/usr/local/cuda-10.0") == found
+    # a CUDA that somebody has put elsewhere
+    host.cuda.rename(host.folder / "mine")
+    assert host.check(cuda_root=str(host.folder / "mine")).status == "pass"
+
+
+def real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def pretend(host: Host) -> None:
+    (host.lib64 / "libcublas.so.10.0").unlink()
+    (host.lib64 / "libcublas.so.10.0").symlink_to(host.folder / "other/libcublas.so.10")
+
+
+def cut(path: Path) -> None:
+    real(path).write_bytes(real(path).read_bytes()[:-5000])
+
+
+def patch(path: Path, at: int, value: int) -> None:
+    content = bytearray(real(path).read_bytes())
+    content[at] = value
+    real(path).write_bytes(content)
+
+
+def replace_cudnn(host: Host, version: str) -> None:
+    link = host.lib64 / "libcudnn.so.7"
+    file = real(link)
+    link.unlink()
+    file.rename(host.lib64 / f"libcudnn.so.{version}")
+    if version != "7":
+        link.symlink_to(f"libcudnn.so.{version}")
+
+
+def elsewhere(host: Host, folder: str) -> None:
+    """The driver's library is taken from another folder."""
+    (host.root / folder).mkdir(parents=True)
+    for path in host.system.glob("libcuda*"):
+        path.rename(host.root / folder / path.name)
+    host.cached({"libcuda.so.1": f"/{folder}/libcuda.so.1"})
+
+
+def remove(*names: str) -> Callable[[Host], object]:
+    """Link and library."""
+    return lambda host: [
+        path.unlink() for name in names for path in host.cuda.rglob(f"{name}*") if "stubs" not in path.parts
+    ]
+
+
+def other_cuda(host: Host) -> None:
+    remove("libcublas")(host)
+    (host.lib64 / "libcublas.so.10.2").write_bytes(b"")
+
+
+def header(text: str | bytes) -> Callable[[Host], object]:
+    return lambda host: host.write("/usr/local/cuda-10.0/include/cudnn.h", text)
+
+
+def version_file(text: str) -> Callable[[Host], object]:
+    return lambda host: host.write("/usr/local/cuda-10.0/version.txt", text)
+
+
+def cpu_build(host: Host) -> None:
+    for name in libraries.TENSORFLOW:
+        stubs.library(host.tensorflow / name)
+
+
+def loop(host: Host) -> None:
+    link = host.lib64 / "libcudnn.so.7"
+    link.unlink()
+    link.symlink_to(link.name)
+
+
+def no_cache(host: Host) -> None:
+    elsewhere(host, "usr/lib/nvidia")
+    host.write(CACHE, bytes(99))
+
+
+STUB, WRONG = "lib64/stubs/libcuda.so", "other/libcublas.so.10"
+# name: how it is made; then status, and what summary and remedy say
+CASES: dict[str, tuple[Callable[[Host], object], str, str, str]] = {
+    "cublas": (remove("libcublas"), "fail", "libcublas.so.10.0 is not found", "--toolkitpath=/usr/local/cuda-10.0"),
+    "cusolver": (remove("libcusolver"), "fail", "libcusolver.so.10.0 is not found", "--toolkitpath="),
+    "no CUDA": (lambda h: shutil.rmtree(h.cuda), "fail", "libcudart.so.10.0 is not found", "--toolkitpath="),
+    "cufft": (remove("libcufft"), "fail", "cufft.so.10.0 is not found (opened only when first used)", "--toolkit"),
+    "curand": (remove("libcurand"), "fail", "libcurand.so.10.0 is not found (opened only", "--toolkit"),
+    "cupti": (remove("libcupti"), "warn", "libcupti.so.10.0 is not found", "extras/CUPTI/lib64"),
+    "cudnn": (remove("libcudnn"), "fail", "libcudnn.so.7 is not found", "cp -P cuda/lib64/libcudnn*"),
+    "dangling": (lambda h: real(h.lib64 / "libcudnn.so.7").unlink(), "fail", "libcudnn.so.7 is not found", "cp -P"),
+    "loop": (loop, "fail", "libcudnn.so.7 is not found", "cp -P"),
+    "cut": (lambda h: cut(h.lib64 / "libcublas.so.10.0"), "fail", "cannot be loaded: it is cut short", "--toolkit"),
+    "empty": (lambda h: real(h.lib64 / "libcudart.so.10.0").write_bytes(b""), "fail", "it is empty", "--toolkit"),
+    "a text": (lambda h: real(h.lib64 / "libcudart.so.10.0").write_text("<html>"), "fail", "no ELF file", "--toolkit"),
+    "32 bit": (lambda h: patch(h.lib64 / "libcudart.so.10.0", 4, 1), "fail", "so.10.0 is not found", "--toolkit"),
+    "for ARM": (lambda h: patch(h.lib64 / "libcudart.so.10.0", 18, 183), "fail", "so.10.0 is not found", "--toolkit"),
+    "pretended": (pretend, "fail", "it calls itself libcublas.so.10", "rm /"),
+    "10.2 only": (other_cuda, "fail", "libcublas.so.10.0 is not found", "--toolkit"),
+    "cudnn 7.1.4": (lambda h: replace_cudnn(h, "7.1.4"), "fail", "cuDNN 7.1.4 does not serve", "libcudnn*"),
+    "cudnn 7.6.4": (lambda h: replace_cudnn(h, "7.6.4"), "warn", "7.6.4 is not the toolchain's 7.6.5", "libcudnn*"),
+    "cudnn 8.1.1": (lambda h: replace_cudnn(h, "8.1.1"), "fail", "cuDNN 8.1.1 does not serve", "libcudnn*"),
+    "cudnn ?": (lambda h: replace_cudnn(h, "7"), "warn", "which cuDNN it is cannot be told", "libcudnn*"),
+    "header": (header(stubs.HEADER.format(7, 4, 2)), "warn", "library is 7.6.5, its header 7.4.2", "libcudnn*"),
+    "bad header": (header(b"\xff\0#define CUDNN_MAJOR x"), "warn", "header cannot be read", "libcudnn*"),
+    "no header": (lambda h: (h.cuda / "include/cudnn.h").unlink(), "pass", "", ""),
+    "libcuda": (lambda h: shutil.rmtree(h.system), "fail", "libcuda.so.1 of driver 470.256.02 is not found",
+                "apt-get install libnvidia-compute-470`"),
+    "compat": (lambda h: elsewhere(h, "usr/local/cuda-10.1/compat"), "fail", "compatibility package", "ldconfig"),
+    "stubs": (lambda h: elsewhere(h, "usr/local/cuda/lib64/stubs"), "fail", "which are for linking", "ldconfig"),
+    "linked stub": (lambda h: (h.lib64 / "libcuda.so.1").symlink_to(h.cuda / STUB), "fail", "CUDA's stubs", "rm /"),
+    "copied stub": (lambda h: shutil.copy(h.cuda / STUB, h.lib64 / "libcuda.so.1"), "fail", "hides that", "rm /"),
+    "cut libcuda": (lambda h: cut(h.system / "libcuda.so.1"), "fail", "loaded: it is cut short", "--reinstall"),
+    "no cache": (no_cache, "fail", "libcuda.so.1 of driver 470.256.02 is not found", "apt-get"),
+    "cached": (lambda h: elsewhere(h, "usr/lib/nvidia/current"), "pass", "", ""),
+    "no TensorFlow": (lambda h: shutil.rmtree(h.tensorflow), "skip", "there is no TensorFlow", "ansible-playbook"),
+    "its file": (lambda h: (h.tensorflow / libraries.TENSORFLOW[0]).unlink(), "fail", "framework.so cannot be loaded",
+                 "--force-reinstall tensorflow-gpu==1.13.1"),
+    "its cut file": (lambda h: cut(h.tensorflow / libraries.TENSORFLOW[1]), "fail", "cannot be loaded", "-reinstall"),
+    "CPU build": (cpu_build, "fail", "the CPU build's", "uninstall -y tensorflow tensorflow-gpu"),
+    "beside it": (lambda h: shutil.copy(h.folder / WRONG, h.tensorflow / "python/libcublas.so.10.0"), "fail",
+                  "calls itself libcublas.so.10", "rm /"),
+    "nvcc": (lambda h: h.write("/usr/bin/nvcc", ""), "warn", "/usr/bin/nvcc belongs to another CUDA", "Nothing to do"),
+    "version": (version_file("CUDA Version 10.1.243"), "warn", "does not call itself CUDA 10.0", "--toolkit"),
+    "no version": (lambda h: (h.cuda / "version.txt").unlink(), "pass", "", ""),
+    "closed file": (lambda h: real(h.lib64 / "libcudnn.so.7").chmod(0o600), "fail", "libcudnn.so.7", "chmod -R a+rX"),
+    "closed folder": (lambda h: h.lib64.chmod(0o600), "fail", "libcudart.so.10.0", "chmod -R a+rX"),
+    "no OpenMP": (lambda h: stubs.library(h.system / "libc.so.6"), "warn", "libgomp.so.1, which Tensor", "libgomp1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_wrong_is_named_with_what_to_type(host: Host, name: str) -> None:
+    harm, status, said, remedy = CASES[name]
+    harm(host)
+    found = host.check()
+    if host.lib64.exists():
+        host.lib64.chmod(0o755)  # or pytest could not remove it
+    assert (found.status, said in found.summary, remedy in found.remedy) == (status, True, True), found
+    assert found.evidence
+    assert found.status == "pass" or found.remedy
+
+
+def test_what_lies_nearby_is_evidence(host: Host) -> None:
+    other_cuda(host)
+    assert f"there is only {host.lib64}/libcublas.so.10.2" in host.check().evidence
+
+
+def test_the_driver_that_runs_and_the_one_whose_library_is_there(host: Host) -> None:
+    found = host.check(driver="535.183.01")
+    assert found.status == "fail"
+    assert "is of driver 470.256.02, but driver 535.183.01 runs" in found.summary and "reboot" in found.remedy
+    assert host.check(driver=None).status == "pass"
+
+
+def test_without_a_driver_its_library_is_not_to_blame(host: Host) -> None:
+    """The layers below say why there is none; CUDA's own libraries are judged all the same."""
+    shutil.rmtree(host.system)
+    found = host.check(driver=None)
+    assert (found.status, "libcuda.so.1 of the driver" in found.summary) == ("skip", True)
+    remove("libcudnn")(host)
+    found = host.check(driver=None)
+    assert (found.status, "libcudnn.so.7 is not found" in found.summary) == ("fail", True)
+
+
+@pytest.mark.parametrize("name", ["libcudnn.so.7", "libcuda.so.1", *libraries.TENSORFLOW])
+def test_a_user_who_may_not_read(host: Host, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """What root, as whom tests may run, cannot see by itself."""
+    read = elf.read
+
+    def forbidden(path: Path) -> elf.Library:
+        if str(path).endswith(name):
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(elf, "read", forbidden)
+    found = host.check()
+    assert (found.status, Path(name).name in found.summary, "Permission denied" in found.evidence) == (
+        "fail",
+        True,
+        True,
+    )
+    assert "chmod -R a+rX" in found.remedy or name == "libcuda.so.1"
+
+
+def test_a_folder_that_ldconfig_has_not_seen(host: Host) -> None:
+    """The library is installed, the cache is old."""
+    for path in host.cuda.rglob("libcublas*"):
+        path.unlink()
+    stubs.library(host.root / "opt/nvidia/libcublas.so.10.0")
+    host.write("/etc/ld.so.conf", "include /etc/ld.so.conf.d/*.conf\n")
+    host.write("/etc/ld.so.conf.d/nvidia.conf", f"# theirs\n{host.root}/opt/nvidia\n")
+    host.write("/etc/ld.so.conf.d/readme", "/nowhere\n")
+    found = host.check()
+    assert found.status == "fail" and found.remedy.startswith("`ldconfig`")
+    host.cached({"libcublas.so.10.0": f"{host.root}/opt/nvidia/libcublas.so.10.0"})
+    found = host.check()
+    assert (found.status, "comes from outside" in found.summary) == ("warn", True)
+
+
+def test_copies_in_place_of_links(host: Host) -> None:
+    """What `cp` without -P leaves."""
+    link = host.lib64 / "libcudnn.so.7"
+    content = link.read_bytes()
+    link.unlink()
+    link.write_bytes(content)
+    assert cudnn.library_version(link) == 7605
+    assert host.check().status == "pass"
+
+
+def test_a_described_host_has_no_libraries_of_the_distribution(host: Host) -> None:
+    """Without a C library nothing is said of OpenMP; with both nothing is wrong."""
+    assert host.check().status == "pass"
+    stubs.library(host.system / "libc.so.6")
+    shutil.copy(host.folder / "other/libgomp.so.1", host.system)
+    assert host.check().status == "pass"
+
+
+@pytest.mark.parametrize("name", ["c", "m", "dl", "pthread", "stdc++", "z"])
+def test_the_real_loader_agrees(name: str) -> None:
+    """About this machine's own libraries."""
+    soname = ctypes.util.find_library(name)
+    if soname is None:
+        pytest.skip(f"SKIPPED: no lib{name} here")
+    code = f"import ctypes; ctypes.CDLL({soname!r}); print(open('/proc/self/maps').read())"
+    maps = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    found = Loader(Sysroot(Path("/")), []).find(soname)
+    assert found.path is not None and found.library is not None
+    assert f" {os.path.realpath(found.path)}\n" in maps
+
+
+def test_ldd_agrees(host: Host) -> None:
+    """The loader's own answer for TensorFlow's file, with the LD_LIBRARY_PATH of a job."""
+    file = host.tensorflow / libraries.TENSORFLOW[1]
+    library = elf.read(file)
+    folders = [host.lib64, host.cupti]
+    environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(map(str, folders))}
+    said = subprocess.run(
+        ["/usr/bin/env", "ldd", file], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    loader = Loader(Sysroot(Path("/")), folders, [Path(folder) for folder in library.rpath])
+    for line in said.splitlines():
+        name, arrow, path = line.partition(" => ")
+        if arrow and name.strip() in library.needed:
+            found = loader.find(name.strip()).path
+            assert os.path.realpath(str(found)) == os.path.realpath(path.split(" (")[0].strip()), line
+
+
+@pytest.fixture(scope="module")
+def harmed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """One host for many corruptions: each is undone before the next."""
+    folder = tmp_path_factory.mktemp("harmed") / "host"
+    shutil.copytree(template, folder, symlinks=True)
+    return Host(folder)
+
+
+def corrupted(content: bytes, changes: list[tuple[float, bytes]], length: float) -> bytes:
+    """Some bytes overwritten, in the headers above all, and the end cut off."""
+    new = bytearray(content)
+    for where, what in changes:
+        at = int(where**4 * len(new))
+        new[at : at + len(what)] = what
+    return bytes(new[: int(length * len(new))])
+
+
+DAMAGED = {
+    "libcudart": "root/usr/local/cuda-10.0/lib64/libcudart.so.10.0",
+    "libcudnn": "root/usr/local/cuda-10.0/lib64/libcudnn.so.7",
+    "libcuda": f"root/{SYSTEM}/libcuda.so.1",
+    "framework": f"env/lib/python3.7/site-packages/tensorflow/{libraries.TENSORFLOW[0]}",
+    "pywrap": f"env/lib/python3.7/site-packages/tensorflow/{libraries.TENSORFLOW[1]}",
+    "header": "root/usr/local/cuda-10.0/include/cudnn.h",
+    "version": "root/usr/local/cuda-10.0/version.txt",
+    "cache": f"root{CACHE}",
+    "conf": "root/etc/ld.so.conf",
+}
+damages = {
+    "what": st.sampled_from(sorted(DAMAGED)),
+    "changes": st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=12)), max_size=4),
+    "length": st.sampled_from([1.0, 1.0, 1.0, 0.99, 0.7, 0.1, 0.0]),
+}
+
+
+def never_passes_unread(host: Host, what: str, changes: list[tuple[float, bytes]], length: float) -> None:
+    host.cached({"libcuda.so.1": f"/{SYSTEM}/libcuda.so.1", "libz.so.1": "/lib/libz.so.1"})
+    host.write("/etc/ld.so.conf", "include /etc/ld.so.conf.d/*.conf\n/usr/local/lib\n")
+    path = real(host.folder / DAMAGED[what])
+    content = path.read_bytes()
+    try:
+        path.write_bytes(corrupted(content, changes, length))
+        found = host.check()
+        assert found.status in ("pass", "warn", "fail", "skip")
+        if found.status != "pass":
+            return
+        if what == "header":
+            assert cudnn.header_version(host.cuda) == 7605
+        elif what == "version":
+            assert path.read_bytes().strip().startswith(b"CUDA Version 10.0.")
+        elif what in ("framework", "pywrap"):
+            assert length == 1.0 and elf.read(path)
+        elif what.startswith("lib"):
+            assert length == 1.0 and elf.read(path).soname == Path(DAMAGED[what]).name
+    finally:
+        path.write_bytes(content)
+
+
+slow = [HealthCheck.too_slow]
+
+
+@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=slow)
+@given(**damages)
+def test_what_is_damaged_never_passes_unread(harmed: Host, what: str, changes: list, length: float) -> None:
+    never_passes_unread(harmed, what, changes, length)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@hypothesis_settings(max_examples=1000, deadline=None, suppress_health_check=slow)
+@given(**damages)
+def test_a_thousand_damages(harmed: Host, what: str, changes: list, length: float) -> None:
+    never_passes_unread(harmed, what, changes, length)
+
+
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=slow)
+@given(changes=damages["changes"], length=st.floats(0, 1))
+def test_damaged_headers_are_one_kind_of_error(harmed: Host, changes: list, length: float) -> None:
+    path = harmed.folder / "damaged.so"
+    path.write_bytes(corrupted(real(harmed.lib64 / "libcublas.so.10.0").read_bytes(), changes, length))
+    with suppress(elf.BrokenLibraryError):
+        assert elf.read(path)
