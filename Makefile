@@ -43,6 +43,7 @@ format: venv     ## let ruff put the Python files in order
 docs: venv       ## write what is made from the code: reference pages, tables of variables in the roles' READMEs
 	$(BIN)/python tools/reference.py
 	$(BIN)/python tools/role_readme.py
+	$(BIN)/python tools/troubleshooting.py
 
 bench: venv dlc-venv  ## measure how fast a session is tracked
 	$(BIN)/python -m bench
@@ -52,7 +53,7 @@ locks: venv      ## make the lock files anew (UPGRADE=1: take newer versions)
 	@.cache/lock-tool/bin/pip install -qq --disable-pip-version-check --requirement $(LOCKS)/lock-tool.in
 	@$(BIN)/python tools/locks.py --uv $(CURDIR)/.cache/lock-tool/bin/uv $(if $(UPGRADE),--upgrade)
 
-demo-weights: venv dlc-venv  ## train the demo's networks again, into .cache/training (half an hour)
+demo-weights: venv dlc-venv  ## train the demo's networks again, into .cache/training (an hour and a half)
 	training/retrain.sh .cache/training $(BIN)/python $(CURDIR)/.cache/dlc-tf1-cpu/current/bin/python
 
 clean:           ## remove everything that was made here
