@@ -24,6 +24,8 @@ def render(result: Result, *, as_json: bool) -> None:
     lines = to_text(result.data) if to_text and result.data else []
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
+    if lines and result.command in _TELLS_WHAT_IS_WRONG:
+        return
     for problem in result.errors:
         remedy = f" {problem.remedy}" if problem.remedy else ""
         sys.stderr.write(f"error {problem.code}: {_ended(plain(problem.message))}{plain(remedy)}\n")
@@ -176,3 +178,4 @@ _TEXT: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "config show": _config,
     "config path": _files,
 }
+_TELLS_WHAT_IS_WRONG = {"check-gpu"}  # its text is one paragraph about just that

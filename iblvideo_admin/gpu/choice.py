@@ -24,17 +24,20 @@ def recommended(cards: tuple[Gpu, ...]) -> str:
 def recommended_here(settings: Settings, inventory: Inventory, sysroot: Sysroot | None = None) -> str:
     """The toolchain for the cards that we may use, by the PCI bus's word where the driver does not tell what they are.
 
-    Raises ``settings.invalid``.
+    A card that the settings name and the driver does not list is no error here: check-gpu looks for the reason.
+    Raises ``settings.invalid`` where the setting is not even a list of numbers.
     """
-    cards = allowed(settings, inventory)
-    if settings.gpus == "none" or (cards and all(gpu.capability for gpu in cards)):
+    numbers = _numbers(settings)
+    cards = tuple(gpu for gpu in inventory.gpus if numbers is None or gpu.index in numbers)
+    listed = bool(cards) and (numbers is None or len(cards) == len(numbers))
+    if numbers == frozenset() or (listed and all(gpu.capability for gpu in cards)):
         return recommended(cards)
     try:
         bus = pci_devices.look(sysroot or Sysroot()).cards
     except CannotLookError:
         return WITHOUT_GPU
     # NVML numbers the cards in the order of the bus
-    mine = [card for number, card in enumerate(bus) if settings.gpus == "all" or str(number) in _parts(settings)]
+    mine = [card for number, card in enumerate(bus) if numbers is None or number in numbers]
     return _for(card.chip.capability if card.chip else None for card in mine)
 
 
@@ -58,12 +61,9 @@ def serves(toolchain: Toolchain, gpu: Gpu) -> bool:
 
 def allowed(settings: Settings, inventory: Inventory) -> tuple[Gpu, ...]:
     """The cards that the setting ``gpus`` leaves to us.  Raises ``settings.invalid``."""
-    if settings.gpus in ("all", "none"):
-        return inventory.gpus if settings.gpus == "all" else ()
-    try:
-        numbers = {int(part) for part in _parts(settings)}
-    except ValueError:
-        raise UserError("settings.invalid", f"gpus must be all, none or numbers, not {settings.gpus!r}") from None
+    numbers = _numbers(settings)
+    if numbers is None:
+        return inventory.gpus
     # a driver that does not answer is another matter than a wrong setting: check-gpu says which
     if inventory.problem is None and (missing := numbers - {gpu.index for gpu in inventory.gpus}):
         raise UserError("settings.invalid", f"gpus names card {min(missing)}, which is not there")
@@ -78,8 +78,14 @@ def _for(ranges: Iterable[tuple[Capability, Capability] | None]) -> str:
     return WITHOUT_GPU
 
 
-def _parts(settings: Settings) -> list[str]:
-    return [part.strip() for part in settings.gpus.split(",")]
+def _numbers(settings: Settings) -> frozenset[int] | None:
+    """Of the cards that the setting ``gpus`` names; None: all.  Raises ``settings.invalid``."""
+    if settings.gpus in ("all", "none"):
+        return None if settings.gpus == "all" else frozenset()
+    try:
+        return frozenset(int(part) for part in settings.gpus.split(","))
+    except ValueError:
+        raise UserError("settings.invalid", f"gpus must be all, none or numbers, not {settings.gpus!r}") from None
 
 
 def _dotted(capability: Capability) -> str:

@@ -129,7 +129,7 @@ def _configured(sysroot: Sysroot, path: str) -> list[str]:
         except CannotLookError:
             continue
         for raw in text.splitlines():
-            line = raw.partition("#")[0].strip()
+            line = raw.partition("#")[0].partition("\0")[0].strip()  # no path goes on after a NUL
             if line.startswith("include "):
                 folder, _, pattern = line[len("include ") :].strip().rpartition("/")
                 waiting += [

@@ -36,6 +36,8 @@ class Case:
     change: Callable[[Machine], Any] = lambda _: None
     library: bool = True
     """Whether there is an NVML at all."""
+    gpus: str = "all"
+    """The setting."""
 
 
 def _no_driver(machine: Machine) -> None:
@@ -90,6 +92,7 @@ CASES = {
     "lost_from_the_start": Case(change=_off_the_bus),
     "lost_half_way": Case((GTX_1080_TI, GTX_1080_TI)),
     "one_of_two_not_listed": Case((GTX_1080_TI, GTX_1080_TI)),
+    "second_of_two_wanted_and_not_listed": Case((GTX_1080_TI, GTX_1080_TI), gpus="1"),
     "no_permission": Case(),
     "full": Case(change=_alice),
 }
@@ -152,6 +155,7 @@ def checked(name: str, lab: Lab, common: Path) -> dict[str, Any]:
     document = lab.json(
         "check-gpu", "--level", "quick", "--toolchain", "dlc-tf1-cuda10.0",
         IBLVIDEO_ADMIN_SYSROOT=str(root),
+        IBLVIDEO_ADMIN_GPUS=case.gpus,
         IBLVIDEO_ADMIN_CUDA_ROOT=str(libraries / "cuda-10.0"),
         IBLVIDEO_ADMIN_DLC_PYTHON=str(libraries / "env/bin/python"),
         LD_LIBRARY_PATH=str(nvml),

@@ -283,6 +283,14 @@ def test_a_folder_that_ldconfig_has_not_seen(host: Host) -> None:
     assert (found.status, "comes from outside" in found.summary) == ("warn", True)
 
 
+def test_a_damaged_ld_so_conf(host: Host) -> None:
+    """A search of a thousand damages found it: NUL is in no path, and the calls that take one refuse it."""
+    for path in host.cuda.rglob("libcublas*"):
+        path.unlink()
+    host.write("/etc/ld.so.conf", "include /etc/ld.so\0conf.d/*.conf\n/usr/lib\0l\n")
+    assert host.check().summary.startswith("libcublas.so.10.0 is not found")
+
+
 def test_copies_in_place_of_links(host: Host) -> None:
     """What `cp` without -P leaves."""
     link = host.lib64 / "libcudnn.so.7"

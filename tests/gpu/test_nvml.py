@@ -126,4 +126,4 @@ def test_a_card_that_answers_with_errors(one: Machine) -> None:
 def test_the_setting_gpus(two: Machine) -> None:
     assert judged(two, Inventory((FIRST, SECOND), "470.256.02"), gpus="none").status == "skip"
     found = judged(two, Inventory((FIRST,), "470.256.02"), gpus="1")
-    assert found.status == "fail" and "card 1" in found.summary and "0000:02:00.0" in found.evidence
+    assert found.status == "fail" and "card 1" in found.evidence and "0000:02:00.0" in found.summary

@@ -52,7 +52,11 @@ def worst(findings: Sequence[Finding]) -> Finding:
         evidence = "; ".join(finding.evidence for finding in findings if finding.evidence)
         return Finding("pass", "; ".join(finding.summary for finding in findings), evidence)
     said = [first.evidence]
-    said += [f"{other.summary}: {other.evidence}".rstrip(": ") for other in others if other.status != "pass"]
+    seen = {first.evidence}
+    for other in others:
+        if other.status != "pass":
+            said.append(other.summary if other.evidence in seen else f"{other.summary}: {other.evidence}".rstrip(": "))
+            seen.add(other.evidence)
     return Finding(first.status, first.summary, "; ".join(text for text in said if text), first.remedy)
 
 

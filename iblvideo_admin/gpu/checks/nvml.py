@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.gpu import choice, driver_files, pci_devices
@@ -71,7 +71,8 @@ def check(context: Context) -> Finding:
         mine = choice.allowed(context.settings, inventory)
     except UserError as error:
         missing = Finding("fail", error.message, "", 'Set gpus to cards that `nvidia-smi -L` lists, or to "all".')
-        return worst([missing, *_hidden(context, bus)])
+        # that it is on the bus tells more than that it is not listed
+        return worst([*(replace(hidden, status="fail") for hidden in _hidden(context, bus)), missing])
     findings = [*_lost(inventory.gpus, mine), *_hidden(context, bus), *_unknown_to_the_bus(inventory.gpus, bus, unseen)]
     if inventory.gpus and not mine:
         findings.append(Finding("skip", "the setting gpus allows no card", f"gpus = {context.settings.gpus}",
