@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "iblvideo_admin"
-BENEATH_ALL = {"errors", "files", "rigs", "sessions", "settings", "toolchains", ""}
+BENEATH_ALL = {"errors", "files", "interruption", "rigs", "sessions", "settings", "toolchains", ""}
 MAY_IMPORT = {
     "engines": set(),
     "tracking": {"engines"},
@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "demo": {"tracking", "render"},
     "errors": set(),
     "files": set(),
+    "interruption": set(),
     "rigs": set(),
     "sessions": set(),
     "settings": set(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 import typer
 
-from iblvideo_admin import __version__
+from iblvideo_admin import __version__, interruption
 from iblvideo_admin.cli import check_gpu, config, process, queue, run_job, status, streams
 from iblvideo_admin.errors import CATALOGUE, FAILED, INTERRUPTED, UserError
 from iblvideo_admin.render import render
@@ -78,8 +77,7 @@ def _outcome(words: Sequence[str], as_json: bool) -> Any:
             traceback.print_exc()
         return Result.failure(name, UserError("bug", f"{type(error).__name__}: {error}"))
     if outcome == INTERRUPTED:  # typer, by version, raises or returns it
-        for number in (signal.SIGINT, signal.SIGTERM):  # a second one must not cut the document
-            signal.signal(number, signal.SIG_IGN)
+        interruption.ignore()  # a second one must not cut the document
         return Result.failure(name, UserError("interrupted", "the command was interrupted"))
     return outcome
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -30,12 +29,3 @@ class StatusName(str, Enum):
     Incomplete = "Incomplete"
     Empty = "Empty"
     Abandoned = "Abandoned"
-
-
-def end_on_sigterm() -> None:
-    """SIGTERM ends a command as Ctrl-C does."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)

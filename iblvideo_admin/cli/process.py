@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from iblvideo_admin.cli.options import CameraName, Json, end_on_sigterm
+from iblvideo_admin.cli.options import CameraName, Json
 from iblvideo_admin.errors import UserError
+from iblvideo_admin.interruption import end_on_sigterm
 from iblvideo_admin.result import Result
 
 EngineChoice = Literal["auto", "tensorflow1", "onnx"]

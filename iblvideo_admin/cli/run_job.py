@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from iblvideo_admin.cli.options import Json, end_on_sigterm
+from iblvideo_admin.cli.options import Json
 from iblvideo_admin.errors import UserError
+from iblvideo_admin.interruption import end_on_sigterm
 from iblvideo_admin.result import Problem, Result
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from iblvideo_admin import interruption
 from iblvideo_admin.engines import start
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.files import read_json, write_hint, write_json
@@ -136,6 +137,7 @@ def _tracked(paths: JobPaths, request: Request, settings: Settings, lock: Lease,
                     about=_about(toolchain, cards, gpu),
                     pictures=paths.folder,
                     progress=_Reporter(paths),
+                    placing=interruption.ignore,  # a table in its place has its result
                 )
             except FileExistsError:  # somebody delivered it while we worked
                 return None

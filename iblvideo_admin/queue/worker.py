@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Protocol
 
+from iblvideo_admin import interruption
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.queue.job import JobPaths
 from iblvideo_admin.queue.lease import Lease
@@ -108,7 +108,7 @@ def run(ledger: Ledger, job: Job, observer: Observer, retry_wait_s: float) -> No
         _watch(child, paths, job, observer)
         job = _settle_child(ledger, job, paths, child.returncode, retry_wait_s)
     except BaseException:
-        with _uninterrupted():
+        with interruption.ignored():  # somebody impatient must not leave the job half given back
             if child is not None:
                 _end(child)
             observer.ended(_give_back(ledger, job, paths, retry_wait_s))
@@ -206,17 +206,3 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         with suppress(subprocess.TimeoutExpired):
             child.wait(GRACE_S)
             return
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C once more, by somebody impatient, must not leave the job half given back; it takes seconds at most."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -64,7 +64,12 @@ def prepare(video: Video) -> None:
 
 
 def deliver(
-    video: Video, blocks: Iterable[Mapping[str, np.ndarray]], provenance: Mapping[str, Any], *, replace: bool
+    video: Video,
+    blocks: Iterable[Mapping[str, np.ndarray]],
+    provenance: Mapping[str, Any],
+    *,
+    replace: bool,
+    placing: Callable[[], None] = lambda: None,
 ) -> str:
     """Write the table and the readable copy of its provenance; returns the table's sha256.
 
@@ -72,7 +77,8 @@ def deliver(
     full-frame pixels.  Each becomes a row group, so that the table is never in memory as a whole.
 
     A table that is already there is kept in ``.iblvideo-admin/replaced/<time>/`` if ``replace`` is true;
-    otherwise it stays, whoever made it, and FileExistsError is raised.
+    otherwise it stays, whoever made it, and FileExistsError is raised.  ``placing`` is called when all is written and
+    only names are left to be changed.
     """
     temporary = video.work / f"{video.camera.name}-table.tmp"
     readable = video.work / f"{video.camera.name}-provenance"
@@ -85,6 +91,7 @@ def deliver(
             digest = sha256(temporary)
             # before the table takes its place: from then on nothing may fail for want of room
             write_json(readable, {**provenance, "table": {"name": video.table.name, "sha256": digest}})
+            placing()
             if replace:
                 _keep_old(video)
                 os.replace(temporary, video.table)
