@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ _OF_THE_FILES = {
 }  # fmt: skip
 
 
-def points(payload: bytearray, shape: list[int], pictures: int) -> np.ndarray:
+def points(payload: bytearray, shape: list[int], pictures: int, names: Sequence[str]) -> np.ndarray:
     """(pictures, points, 3) float32.  Raises ValueError where the answer's numbers are not that."""
     found: np.ndarray = np.frombuffer(payload, np.float32).reshape(shape)
-    if found.ndim != 3 or found.shape[0] != pictures or found.shape[2] != 3:
-        raise ValueError(f"points of shape {shape} for {pictures} pictures")
+    if found.shape != (pictures, len(names), 3):
+        raise ValueError(f"points of shape {shape} for {pictures} pictures of {', '.join(names)}")
     return found
 
 

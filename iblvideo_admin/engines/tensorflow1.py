@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import queue
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -31,6 +30,7 @@ __all__ = ["TensorFlow1", "sidecar_environment"]
 START_LIMIT_S = 300.0  # importing TensorFlow and building the graphs on a slow, busy disk
 ANSWER_LIMIT_S = 300.0  # one batch
 JOIN_LIMIT_S = 1.0
+_TICK_S = 0.25
 _UNDER_WAY = 4
 
 
@@ -66,7 +66,7 @@ class TensorFlow1:
         self._failure: UserError | None = None
         self._pending: dict[int, _Asked] = {}
         self._lock = threading.Lock()
-        self._next, self._heard, self._spoke = 1, time.monotonic(), False
+        self._next, self._silent_s, self._spoke = 1, 0.0, False
         self._ended = threading.Event()
         self._outbox: queue.Queue[tuple[bytes, Any]] = queue.Queue(_UNDER_WAY)
         self._networks: dict[str, NetworkFiles] = {}
@@ -122,7 +122,7 @@ class TensorFlow1:
             if self._failure is not None:
                 raise self._failure
             if not self._pending:
-                self._heard = time.monotonic()
+                self._silent_s = 0.0
             numbers = list(range(self._next, self._next + len(asked)))
             self._next += len(asked)
             self._pending.update(zip(numbers, asked, strict=True))
@@ -160,7 +160,7 @@ class TensorFlow1:
 
     def _settle(self, kind: int, fields: dict[str, Any], payload: bytearray) -> None:
         """Hand one message to the future that waits for it."""
-        self._heard, self._spoke = time.monotonic(), True
+        self._silent_s, self._spoke = 0.0, True
         if kind == wire.HELLO:
             return
         with self._lock:
@@ -175,7 +175,7 @@ class TensorFlow1:
             if kind == wire.LOADED:
                 answer: Any = dict(fields["versions"])
             else:
-                answer = answers.points(payload, fields["shape"], asked.pictures)
+                answer = answers.points(payload, fields["shape"], asked.pictures, self._networks[asked.network].points)
                 self._note(asked, int(fields["at_once"]))
         except (KeyError, ValueError, TypeError) as error:
             garbage = UserError("engine.garbage", f"the engine's process sent a damaged answer: {error}")
@@ -200,11 +200,15 @@ class TensorFlow1:
         self.warnings.append(warning)
 
     def _watch(self) -> None:
-        """End a process that owes an answer for too long; the clock stands still while nothing is owed."""
-        while not self._ended.wait(0.25):
+        """End a process that owes an answer for too long; the clock stands still while nothing is owed.
+
+        It counts its own ticks: after Ctrl-Z, or in a machine that was paused, the time that passed is nobody's fault.
+        """
+        while not self._ended.wait(_TICK_S):
             with self._lock:
                 loading = any(asked.kind == wire.LOADED for asked in self._pending.values())
-                silent_s = time.monotonic() - self._heard if self._pending else 0.0
+                self._silent_s = self._silent_s + _TICK_S if self._pending else 0.0
+                silent_s = self._silent_s
             limit_s = self._start_limit_s if loading else self._answer_limit_s
             if silent_s > limit_s:
                 late = f"the engine's process did not answer within {limit_s:g} s"

@@ -17,6 +17,7 @@ from typing import Any
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.rigs import NETWORKS
 
+MOST_AT_ONCE = 1024  # pictures of a batch: more is a slip, and no message to an engine holds them
 _SNAPSHOT = re.compile(r"(snapshot-(\d+))\.index\Z")
 
 
@@ -38,14 +39,29 @@ class NetworkFiles:
         Raises ``weights.damaged`` where one of them cannot be read.
         """
         digest = hashlib.sha256()
-        for ending in (".index", ".data-00000-of-00001"):
+        for path in self._files():
             try:
-                with open(f"{self.snapshot}{ending}", "rb") as file:
+                with open(path, "rb") as file:
                     while block := file.read(1 << 20):
                         digest.update(block)
             except OSError as error:
                 raise UserError("weights.damaged", f"{error.filename} cannot be read: {error.strerror}") from error
         return digest.hexdigest()
+
+    def identity(self) -> tuple[tuple[int, int, int] | None, ...]:
+        """What changes when the snapshot's files are written to or exchanged; None for one that is gone."""
+        return tuple(map(_identity, self._files()))
+
+    def _files(self) -> tuple[str, str]:
+        return f"{self.snapshot}.index", f"{self.snapshot}.data-00000-of-00001"
+
+
+def _identity(path: str) -> tuple[int, int, int] | None:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def version(weights_dir: Path) -> str:
@@ -54,10 +70,14 @@ def version(weights_dir: Path) -> str:
 
 
 def load(weights_dir: Path, names: Iterable[str]) -> list[NetworkFiles]:
-    """The files of the named networks.  Raises ``weights.missing`` or ``weights.damaged``, naming the folder."""
-    if not weights_dir.is_dir():
+    """The files of the named networks.  Raises ``weights.missing`` or ``weights.damaged``, naming the folder.
+
+    A link is followed once: where it is turned to another version meanwhile, all networks are still of this one.
+    """
+    folder = weights_dir.resolve()
+    if not folder.is_dir():
         raise UserError("weights.missing", f"there is no weights folder {weights_dir}")
-    return [_network(weights_dir, name) for name in names]
+    return [_network(folder, name) for name in names]
 
 
 def _network(weights_dir: Path, name: str) -> NetworkFiles:
@@ -78,6 +98,8 @@ def _network(weights_dir: Path, name: str) -> NetworkFiles:
         batch_size = int(config.get("batch_size", 8))
     except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
         raise UserError("weights.damaged", f"{folder / 'config.yaml'} lacks what names the model: {error}") from error
+    if batch_size > MOST_AT_ONCE:
+        raise UserError("weights.damaged", f"{folder / 'config.yaml'}: no memory holds a batch_size of {batch_size}")
     pose_config = base / "test/pose_cfg.yaml"
     pose = _yaml(pose_config)
     snapshots = sorted(
@@ -93,6 +115,8 @@ def _network(weights_dir: Path, name: str) -> NetworkFiles:
         raise UserError("weights.damaged", f"{snapshot}.data-00000-of-00001 is missing")
     listed = pose.get("all_joints_names")
     points = tuple(map(str, listed)) if isinstance(listed, list) else ()
+    if pose.get("num_joints", len(points)) != len(points):
+        raise UserError("weights.damaged", f"{pose_config} names {len(points)} points, but has {pose['num_joints']}")
     if lacking := [point for point in NETWORKS[name].points if point not in points]:
         raise UserError("weights.damaged", f"{folder} does not know the point {lacking[0]}")
     return NetworkFiles(name, folder, snapshot, pose_config, points, max(batch_size, 1), str(pose.get("net_type")))

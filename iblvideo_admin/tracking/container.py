@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.stream import Disposition
 
 from iblvideo_admin.errors import UserError
 
@@ -26,14 +27,34 @@ def opened(path: Path, **options: str) -> Any:
     except PermissionError as error:
         raise UserError("video.not_readable", f"{path} may not be read") from error
     except (av.error.FFmpegError, OSError) as error:
-        raise UserError("video.corrupt", f"{path} cannot be opened: {error.strerror}") from error
+        reason = f"cannot be opened as MP4, MOV, Matroska or AVI: {error.strerror}"
+        raise UserError("video.corrupt", f"{path} {reason}") from error
+
+
+def videos(container: Any) -> list[Any]:
+    """The video streams that have a decoder; the picture on a file's cover is none."""
+    return [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+    ]
 
 
 def picture_stream(container: Any, path: Path) -> Any:
-    """The first video stream that has a decoder.  Raises ``video.corrupt`` where there is none."""
-    if not container.streams.video or container.streams.video[0].codec_context is None:
+    """The first of :func:`videos`.  Raises ``video.corrupt`` where there is none."""
+    streams = videos(container)
+    if not streams:
         raise UserError("video.corrupt", f"{path} holds no video")
-    return container.streams.video[0]
+    return streams[0]
+
+
+def promised(container: Any, stream: Any, *, cut: bool) -> int:
+    """How many pictures the container says it holds, 0 where it does not say.
+
+    An AVI's header counts ticks of its clock, also those without a picture (ffmpeg writes such beside B-frames): no
+    promise, unless the file is cut, when there is no better.
+    """
+    return 0 if container.format.name == "avi" and not cut else int(stream.frames)
 
 
 def require_bytes(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import iblvideo_admin
 from iblvideo_admin.engines import weights
 from iblvideo_admin.engines.base import Engine
+from iblvideo_admin.engines.weights import NetworkFiles
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.files import sha256
 from iblvideo_admin.rigs import NETWORKS, Camera
@@ -63,13 +64,16 @@ def track(
     about: Mapping[str, Any] | None = None,
     pictures: Path | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
+    placing: Callable[[], None] = lambda: None,
 ) -> Tracked:
     """Track one video and deliver its table.
 
     ``by_hand`` gives the windows' anchors in raw pixels; ``even_offsets`` reproduces the bias of the IBL's pipeline
     for comparisons (see ``Cutter``); ``about`` goes into the provenance (toolchain, GPU, driver ...); ``pictures``
-    is a folder for what a person should see when nothing is found.  Raises
-    :class:`UserError` with a code of the video, the regions, the weights, the output or the engine; nothing
+    is a folder for what a person should see when nothing is found; ``placing`` is called just before the table takes
+    its place.
+
+    Raises :class:`UserError` with a code of the video, the regions, the weights, the output or the engine; nothing
     half-written is left then.
     """
     started = time.time()
@@ -78,8 +82,9 @@ def track(
     before = _identity(video.path)
     networks = weights.load(weights_dir, networks_of(camera))
     names = {network.name: network.points for network in networks}
+    first = [network.identity() for network in networks]
     used = {
-        "version": weights.version(weights_dir),
+        "version": weights.version(networks[0].folder.parent),
         "networks": {n.name: {"folder": n.folder.name, "sha256": n.sha256()} for n in networks},
     }
     table.prepare(video)
@@ -108,8 +113,8 @@ def track(
         lambda done: progress(Progress("tracking", done, reader.expected)),
     )
     tracked = time.time()
-    if _identity(video.path) != before:
-        raise UserError("video.changed", f"{video.path} changed while it was tracked")
+    digest = _sha256_unchanged(video.path, before)
+    _require_unchanged(networks, first)
     frames = len(found[camera.networks[0]])
     for points in found.values():
         filtering.median(points)
@@ -121,7 +126,7 @@ def track(
         "software": {"iblvideo_admin": iblvideo_admin.__version__, "engine": engine.name, **versions},
         "video": {
             "name": video.path.name,
-            "sha256": sha256(video.path),
+            "sha256": digest,
             "frames": frames,
             **{key: getattr(reader.info, key) for key in ("rate", "codec", "pixel_format")},
             "container_frames": reader.info.frames,
@@ -136,9 +141,11 @@ def track(
         "seconds": {"start": ready - started, "regions": placed - ready, "tracking": tracked - placed},
         **(about or {}),
     }
-    digest = table.deliver(video, _full_frame(found, camera, names, where), provenance, replace=replace)
+    delivered = table.deliver(
+        video, _full_frame(found, camera, names, where), provenance, replace=replace, placing=placing
+    )
     spent = time.time() - started
-    return Tracked(frames, spent, frames / max(tracked - placed, 1e-9), digest, tuple(warnings))
+    return Tracked(frames, spent, frames / max(tracked - placed, 1e-9), delivered, tuple(warnings))
 
 
 def _identity(path: Path) -> tuple[int, int, int]:
@@ -148,6 +155,24 @@ def _identity(path: Path) -> tuple[int, int, int]:
     except OSError as error:
         raise UserError("video.missing", f"{path} is gone: {error.strerror}") from error
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _sha256_unchanged(path: Path, before: tuple[int, int, int]) -> str:
+    """Of the file that was tracked.  Raises ``video.missing`` or ``video.changed``."""
+    try:
+        digest = sha256(path)
+    except OSError as error:
+        raise UserError("video.missing", f"{path} cannot be read any more: {error.strerror}") from error
+    if _identity(path) != before:
+        raise UserError("video.changed", f"{path} changed while it was tracked")
+    return digest
+
+
+def _require_unchanged(networks: Sequence[NetworkFiles], first: Sequence[tuple[object, ...]]) -> None:
+    """What was removed meanwhile had been read; of what was exchanged, nobody knows which of the two."""
+    for network, before in zip(networks, first, strict=True):
+        if any(now not in (None, then) for now, then in zip(network.identity(), before, strict=True)):
+            raise UserError("weights.damaged", f"{network.folder} changed while it was in use", "Retry the job.")
 
 
 class _Sheet:

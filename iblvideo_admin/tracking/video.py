@@ -8,7 +8,7 @@ to RGB would give.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,16 @@ import numpy as np
 
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.rigs import Camera
-from iblvideo_admin.tracking import luma, seeking
-from iblvideo_admin.tracking.container import left_out, opened, picture_stream, require_bytes, require_length
+from iblvideo_admin.tracking import extent, luma, seeking
+from iblvideo_admin.tracking.container import (
+    left_out,
+    opened,
+    picture_stream,
+    promised,
+    require_bytes,
+    require_length,
+    videos,
+)
 from iblvideo_admin.tracking.luma import limited_to_full
 
 __all__ = ["WHOLE", "Reader", "VideoInfo", "limited_to_full"]
@@ -48,8 +56,10 @@ class VideoInfo:
 class _Tally:
     """What came of a file's packets in one pass.  ``place`` and its kin say between which frames."""
 
+    left_out: int
+    one_a_packet: bool
+    cut: bool
     packets: int = 0
-    left_out: int = 0
     outside: int = 0
     frames: int = 0
     refused: int = 0
@@ -57,13 +67,12 @@ class _Tally:
     damaged: int = 0
     damaged_at: int = 0
     turned: int = 0
-    cut: bool = False
     stopped: str = ""
 
     @property
-    def complete(self) -> bool:
-        """Whether each packet became a frame, was refused, or lies outside the edit list."""
-        return self.frames + self.refused + self.outside >= self.packets
+    def silent(self) -> int:
+        """How many packets gave neither a frame nor an error: the decoder lacks the pictures that they refer to."""
+        return max(0, self.packets - self.frames - self.refused - self.outside) if self.one_a_packet else 0
 
     def warnings(self) -> Iterator[str]:
         """What a person should know, a sentence each."""
@@ -79,10 +88,12 @@ class _Tally:
             )
         if self.damaged:
             yield f"frames decoded from damaged data: {self.damaged}, the first is frame {self.damaged_at}"
+        if self.silent:
+            yield f"packets that gave no picture: {self.silent}, what they refer to is not there"
         if self.stopped:
             yield f"reading stopped at frame {self.frames}: {self.stopped}"
-        elif self.cut and not self.refused and not self.damaged:
-            yield "the file ends before its last packet does"
+        elif self.cut:
+            yield "the end of the file is cut off"
 
 
 class Reader:
@@ -95,11 +106,12 @@ class Reader:
     def __init__(self, path: Path, camera: Camera | None = None) -> None:
         self.path = path
         self.warnings: list[str] = []
-        self._cut = False
-        self._outside = 0  # frames without a row for the edit list's sake, of those whose packets are read
+        self._passed_over = 0  # packets without a row that are no loss of the file's: see _require_listed
         require_bytes(path)
         with opened(path) as container:
             stream = picture_stream(container, path)
+            if (count := len(videos(container))) > 1:
+                self.warnings.append(f"the file holds {count} videos: the first of them is tracked")
             context = stream.codec_context
             self.info = VideoInfo(
                 context.width,
@@ -118,12 +130,14 @@ class Reader:
                     f"but the {camera.name} camera films {camera.width}x{camera.height}",
                 )
             require_length(stream, path)
+            self._cut = extent.is_cut(path)
+            self._promised = promised(container, stream, cut=self._cut)
             self._left_out = left_out(stream, path)
 
     @cached_property
     def expected(self) -> int:
         """How many frames to expect: the container's count, or a count of its packets where it has none."""
-        return self.info.frames or self.index.pictures
+        return self._promised or self.index.pictures
 
     @cached_property
     def pictures(self) -> int:
@@ -145,17 +159,17 @@ class Reader:
         Packets that cannot be decoded are passed over as ffmpeg does; these, damaged frames and whatever else a
         person should know come into :attr:`warnings` at the end.
         """
-        tally = _Tally(left_out=self._left_out)
-        one_a_packet = self.info.codec in seeking.ONE_A_PACKET
-        yield from self._decoded(tally, threads="AUTO" if one_a_packet else "SLICE")
-        if one_a_packet and not tally.complete:
+        start = _Tally(self._left_out, self.info.codec in seeking.ONE_A_PACKET, self._cut)
+        tally = replace(start)
+        yield from self._decoded(tally, threads="AUTO" if tally.one_a_packet else "SLICE")
+        if tally.silent:
             # behind an error among its last packets a threaded decoder keeps frames that PyAV cannot get at
-            given, tally = tally.frames, _Tally(left_out=self._left_out)
+            given, tally = tally.frames, start
             for frame in self._decoded(tally, threads="NONE"):
                 if tally.frames > given:
                     yield frame
-        self._cut |= tally.cut
-        self._outside = tally.outside
+        self._cut = tally.cut
+        self._passed_over = tally.outside + tally.silent
         self.warnings += tally.warnings()
 
     def frames_at(self, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -174,7 +188,7 @@ class Reader:
         the last of them; a small difference is a warning, and so is a duration that holds many more.
         """
         listed = self.info.frames
-        self._require_listed(decoded, self._outside)
+        self._require_listed(decoded, self._passed_over)
         if listed and decoded != listed:
             self.warnings.append(f"the container lists {listed} frames, {decoded} were decoded")
         lasting = round(self.info.seconds * self.info.rate)
@@ -183,8 +197,9 @@ class Reader:
                 f"the container's {self.info.seconds:.1f} s hold about {lasting} frames, {decoded} were decoded"
             )
 
-    def _require_listed(self, frames: int, outside: int) -> None:
-        listed, there = self.info.frames, frames + outside + self._left_out
+    def _require_listed(self, frames: int, passed_over: int) -> None:
+        """What an edit list hides, or a decoder cannot show for want of a keyframe, is there: no copy brings more."""
+        listed, there = self._promised, frames + passed_over + self._left_out
         if frames == 0:
             raise UserError("video.empty", f"{self.path} holds no picture that can be decoded")
         if there < WHOLE * listed or (self._cut and there < listed):

@@ -1,6 +1,8 @@
 """TensorFlow's process misbehaves in every way: one clear error each, in time, and nothing is left running."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -256,3 +258,30 @@ def test_the_lease_is_inherited_and_our_python_is_not(
         assert str(tmp_path / "lease") in open_files and str(tmp_path / "other") not in open_files
         assert b"PYTHONPATH=" not in environment and b"PYTHONHOME=" not in environment
         assert os.getsid(pid) == pid  # Ctrl-C on the terminal is ours alone
+
+
+STOPPED = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+import numpy as np
+from iblvideo_admin.engines.tensorflow1 import TensorFlow1
+
+with TensorFlow1(Path(sys.executable), sys.stderr.buffer, sidecar=Path(sys.argv[1]), answer_limit_s=1.5,
+                 environment={"STAND_IN": "the real main", "STAND_IN_S": "0.5"}) as engine:
+    engine.load(networks := [eval(sys.argv[2])])
+    future = engine.submit("nose_tip", np.full((4, 6, 5), 7, np.uint8))
+    subprocess.Popen(["sh", "-c", f"sleep 2.5; kill -CONT {os.getpid()} {engine.pid}"])
+    os.kill(engine.pid, signal.SIGSTOP)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    print(future.result(30)[0, 0, 0])
+"""
+
+
+def test_time_in_which_we_stand_still_does_not_count() -> None:
+    """Ctrl-Z, a paused machine: nobody is late for it."""
+    described = f"__import__('iblvideo_admin').engines.weights.{network()!r}".replace("PosixPath", "Path")
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, Path(__file__).parents[1] / "stand_ins/sidecar.py", described],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout == "7.0\n", done.stderr

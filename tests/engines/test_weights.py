@@ -134,6 +134,10 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "pose with no names": lambda folder: (folder / MODEL / "test/pose_cfg.yaml").write_text("all_joints_names:"),
     "pose with a number": lambda folder: (folder / MODEL / "test/pose_cfg.yaml").write_text("all_joints_names: 3"),
     "pose lacks one": lambda folder: (folder / MODEL / "test/pose_cfg.yaml").write_text("all_joints_names: [paw_l]"),
+    "pose counts others": lambda folder: (folder / MODEL / "test/pose_cfg.yaml").write_text(
+        yaml.safe_dump({**POSE, "num_joints": 1})
+    ),
+    "batch size beyond all memory": lambda folder: add(folder.parent, batch_size=100_000),
     "no index": lambda folder: (folder / MODEL / "train/snapshot-500.index").unlink(),
     "no data": lambda folder: (folder / MODEL / "train/snapshot-500.data-00000-of-00001").unlink(),
 }
@@ -157,6 +161,18 @@ def test_the_version_is_the_folders_real_name(tmp_path: Path) -> None:
     (tmp_path / "current").symlink_to("networks_v2.1")
     assert weights.version(tmp_path / "current") == "networks_v2.1"
     assert paws(tmp_path / "current").points == ("paw_l", "paw_r")
+
+
+def test_a_link_that_is_turned_meanwhile(tmp_path: Path) -> None:
+    """An administrator installs the next version while jobs run: the networks of one job are of one version."""
+    for version in ("v1", "v2"):
+        add(tmp_path / version)
+    (tmp_path / "current").symlink_to("v1")
+    network = paws(tmp_path / "current")
+    (tmp_path / "current").unlink()
+    (tmp_path / "current").symlink_to("v2")
+    assert network.snapshot.resolve().is_relative_to(tmp_path / "v1")
+    assert network.pose_config.resolve().is_relative_to(tmp_path / "v1")
 
 
 def test_the_demo_networks(demo_weights: Path) -> None:

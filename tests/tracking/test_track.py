@@ -1,6 +1,7 @@
 """A whole video with an engine that has no networks: the right table, or nothing at all."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -363,4 +364,32 @@ def test_a_video_that_changes_meanwhile_is_not_delivered(
     with pytest.raises(UserError) as caught:
         track(video, fake_engine(growing), weights_dir)
     assert caught.value.code == "video.changed" and caught.value.transient
+    assert left_behind(video) == []
+
+
+@pytest.mark.parametrize("how", ["written", "exchanged", "removed"])
+def test_weights_that_change_meanwhile(
+    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path, how: str
+) -> None:
+    """What is gone has been read; of what is another, nobody knows which of the two was."""
+    video = session_video("body", ramp(12))
+    [snapshot] = weights_dir.glob("tail-mic-*/dlc-models/*/*/train/*.data-00000-of-00001")
+
+    def changing(network: str, images: np.ndarray) -> np.ndarray:
+        if how == "written":
+            snapshot.write_bytes(b"others")
+        elif how == "exchanged":
+            other = snapshot.with_name("other")
+            other.write_bytes(b"others")
+            other.replace(snapshot)
+        else:
+            shutil.rmtree(weights_dir, ignore_errors=True)
+        return telling(network, images)
+
+    if how == "removed":
+        assert track(video, fake_engine(changing), weights_dir).frames == 12
+        return
+    with pytest.raises(UserError, match="changed while") as caught:
+        track(video, fake_engine(changing), weights_dir)
+    assert caught.value.code == "weights.damaged"
     assert left_behind(video) == []
