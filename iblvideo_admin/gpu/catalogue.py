@@ -201,7 +201,8 @@ def _lines(text: str) -> list[str]:
     lines = _COLOUR.sub("", text).splitlines()
     if len(lines) > _MOST_LINES:
         lines = lines[: _MOST_LINES // 2] + lines[-_MOST_LINES // 2 :]
-    return [line[:_LONGEST_LINE] for line in lines]
+    half = _LONGEST_LINE // 2  # a progress bar may stand before the error on one line
+    return [line if len(line) <= _LONGEST_LINE else f"{line[:half]} ... {line[-half:]}" for line in lines]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

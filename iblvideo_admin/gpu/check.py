@@ -38,10 +38,13 @@ def check_gpu(
     context = Context(settings, chosen, cards)
     modules = [importlib.import_module(f"iblvideo_admin.gpu.checks.{name}") for name in _of(level)]
     findings: dict[str, Finding] = {}
+    applying: dict[str, Finding] = {}
     for module in modules:
-        findings[module.ID] = _one(module, context, findings)
-    applying = [findings[module.ID] for module in modules if _applies(module, chosen)]
-    verdict = _verdict(applying)
+        if not _applies(module, chosen):
+            findings[module.ID] = Finding("skip", f"toolchain {chosen.name} uses no GPU")
+            continue
+        findings[module.ID] = applying[module.ID] = _one(module, context, applying)
+    verdict = _verdict(list(applying.values()))
     if verdict == "pass":
         speed.record(settings.state_dir, context.speeds)
     data = {
@@ -71,11 +74,9 @@ def _applies(module: ModuleType, toolchain: Toolchain) -> bool:
 
 
 def _one(module: Any, context: Context, before: dict[str, Finding]) -> Finding:
-    """One layer's finding; nothing that it meets may end the command."""
-    if not _applies(module, context.toolchain):
-        return Finding("skip", f"toolchain {context.toolchain.name} uses no GPU")
+    """One layer's finding; nothing that it meets may end the command.  ``before``: those below it that apply."""
     for name in module.NEEDS:
-        if before[name].status in ("fail", "skip"):
+        if name in before and before[name].status in ("fail", "skip"):
             return Finding("skip", f"depends on {name}, which did not pass")
     try:
         finding: Finding = module.check(context)

@@ -70,6 +70,16 @@ def allowed(settings: Settings, inventory: Inventory) -> tuple[Gpu, ...]:
     return tuple(gpu for gpu in inventory.gpus if gpu.index in numbers)
 
 
+def addresses(settings: Settings, inventory: Inventory) -> frozenset[str] | None:
+    """Where on the PCI bus the cards lie that the setting ``gpus`` leaves to us; None: all, or not to be told.
+
+    Raises ``settings.invalid``.
+    """
+    numbers = _numbers(settings)
+    own = frozenset(gpu.pci_address for gpu in inventory.gpus if numbers and gpu.index in numbers and gpu.pci_address)
+    return own if numbers and len(own) == len(numbers) else None
+
+
 def _for(ranges: Iterable[tuple[Capability, Capability] | None]) -> str:
     """From the oldest and newest compute capability that each card can have; None: not known."""
     reference, cards = toolchains.load(ON_GPU), list(ranges)

@@ -13,15 +13,16 @@ import yaml
 from iblvideo_admin.gpu.checks.base import Finding
 
 _XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9a-fA-F:.]+)\): (\d+)\b")
+_CARD = re.compile(r"\b([0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-9])?)\b")
 
 
-def xids(log: Sequence[str]) -> list[Finding]:
-    """A finding for each kind of Xid error of each card, with its last line and how often it came."""
+def xids(log: Sequence[str]) -> list[tuple[str, Finding]]:
+    """Card and finding for each kind of Xid error of each card, with its last line and how often it came."""
     seen: dict[tuple[str, int], list[str]] = {}
     for line in log:
         if match := _XID.search(line):
             seen.setdefault((match[1].lower(), int(match[2])), []).append(line.strip())
-    return [_xid(card, number, lines) for (card, number), lines in seen.items()]
+    return [(card, _xid(card, number, lines)) for (card, number), lines in seen.items()]
 
 
 def refusal(log: Sequence[str], *, held: bool) -> Finding | None:
@@ -35,6 +36,12 @@ def refusal(log: Sequence[str], *, held: bool) -> Finding | None:
                 status = "warn" if held and not known.get("lasting") else "fail"
                 return Finding(status, f"the driver wrote: {known['meaning']}", line.strip(), known["remedy"])
     return None
+
+
+def card_of(line: str) -> str:
+    """The PCI address that a line names; empty where it names none."""
+    match = _CARD.search(line)
+    return match[1] if match else ""
 
 
 def unsigned(log: Sequence[str]) -> str | None:

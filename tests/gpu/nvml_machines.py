@@ -72,6 +72,10 @@ def _off_the_bus(machine: Machine) -> None:
     machine.write("/sys/bus/pci/devices/0000:01:00.0/config", b"\xff" * 64).log(_XID_79)
 
 
+def _second_off_the_bus(machine: Machine) -> None:
+    machine.write("/sys/bus/pci/devices/0000:02:00.0/config", b"\xff" * 64).log(_XID_79.replace(":01:", ":02:"))
+
+
 def _alice(machine: Machine) -> None:
     machine.write("/etc/passwd", "root:x:0:0::/root:/bin/sh\nalice:x:1001:1001::/home/alice:/bin/bash\n")
     machine.write("/proc/20417/status", "Name:\tpython\nUid:\t1001\t1001\t1001\t1001\n")
@@ -94,6 +98,8 @@ CASES = {
     "one_of_two_not_listed": Case((GTX_1080_TI, GTX_1080_TI)),
     "second_of_two_wanted_and_not_listed": Case((GTX_1080_TI, GTX_1080_TI), gpus="1"),
     "no_permission": Case(),
+    "no_uuid": Case(driver="410.48"),
+    "bad_card_left_out": Case((GTX_1080_TI, GTX_1080_TI), change=_second_off_the_bus, gpus="0"),
     "full": Case(change=_alice),
 }
 

@@ -24,7 +24,7 @@ BENIGN = [
     "I tensorflow/stream_executor/cuda/cuda_gpu_executor.cc:998] successful NUMA node read from SysFS had negative "
     "value (-1), but there must be at least one NUMA node, so returning NUMA node zero",
     "W tensorflow/stream_executor/platform/default/dso_loader.cc:64] Could not load dynamic library "
-    "'libnvinfer_plugin.so.7'; dlerror: libnvinfer_plugin.so.7: cannot open shared object file: No such file",
+    "'libnvinfer_plugin.so.7'; dlerror: libnvinfer_plugin.so.7: cannot open shared object file: No",
     "/usr/lib/python3.7/site-packages/tensorflow/python/framework/dtypes.py:526: FutureWarning: Passing (type, 1) or "
     "'1type' as a synonym of type is deprecated; in a future version of numpy, it will be understood as (type, (1,))",
 ]
@@ -240,3 +240,49 @@ def test_a_small_catalogue_can_be_read() -> None:
 def test_what_is_wrong_in_a_catalogue_is_said(old: str, new: str, said: str) -> None:
     with pytest.raises(catalogue.CatalogueError, match=re.escape(said)):
         catalogue.parse(GOOD.replace(old, new, 1))
+
+
+# The same failures as other programs, shells and versions word them.
+ALSO = [
+    (
+        1,
+        "python: error while loading shared libraries: libcusolver.so.10.0: cannot open shared object file: No",
+    ),
+    (1, "Nov 24 08:00:01 rig3 job[123]: ImportError: /usr/local/cuda-10.0/lib64/libcublas.so.10.0: file too short"),
+    (2, "ImportError: libcudnn.so.7: invalid ELF header"),
+    (
+        4,
+        "2026-01-01 00:00:00.0: I tensorflow/dso_loader.cc:142] Couldn't open CUDA library libcurand.so.10.0.",
+    ),
+    (10, "AttributeError: module 'numpy' has no attribute 'typeDict'"),
+    (11, "RuntimeError: module compiled against API version 0xf but this version of numpy is 0xd"),
+    (13, '"dump()" has been removed, use'),
+    (15, "ModuleNotFoundError: No module named 'wx.lib'"),
+    (21, "Loaded runtime CuDNN library: 7104 (compatibility version 7100) but source was compiled with 7402."),
+    (26, "NVIDIA-SMI has failed because it couldn\u2019t communicate with the NVIDIA driver."),
+    (28, "InternalError: Blas xGEMMBatched launch failed : a.shape=[4,64,64]"),
+    (28, "InternalError: Blas xGEMV launch failed : a.shape=[4,64]"),
+    (31, "  No matching distribution found for tensorflow_gpu==1.13.1 (from -r requirements.txt (line 3))"),
+    (32, "AttributeError: module 'tensorflow' has no attribute 'reset_default_graph'"),
+    (35, "job.sh: line 3:  4711 Illegal instruction     (core dumped) python3.7 -c 'import tensorflow'"),
+    (35, "Fatal Python error: Illegal instruction"),
+    (40, "ModuleNotFoundError: No module named 'distutils.cmd'"),
+    (41, "cp: cannot create '/env/deeplabcut/pose_estimation_tensorflow/models/pretrained/x': Permission denied"),
+    (1, "progress " * 1000 + "ImportError: libcublas.so.10.0: cannot open shared object file"),
+]
+NEARER = [
+    "Illegal instructions are listed below",
+    "No module named 'tensorflow.contribution'",
+    "NO_PUBKEY A4B469963BF863CCAA",
+    "OSError: libfoo.so.10.0: file too short",
+]
+
+
+@pytest.mark.parametrize(("number", "line"), ALSO)
+def test_other_words_for_the_same(number: int, line: str) -> None:
+    assert numbers(line) == [number]
+
+
+@pytest.mark.parametrize("line", NEARER)
+def test_other_things_in_like_words(line: str) -> None:
+    assert numbers(line) == []

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
-from lab import Lab
+from lab import Lab, until
 
 from iblvideo_admin import settings, toolchains
+from iblvideo_admin.engines import weights
+from iblvideo_admin.errors import UserError
 from iblvideo_admin.gpu import check, inventory
 from iblvideo_admin.gpu.checks.base import Context, Finding
-from iblvideo_admin.gpu.inventory import Inventory
+from iblvideo_admin.gpu.inventory import Gpu, Inventory
 
 
 def statuses(document: dict) -> dict[str, str]:
@@ -38,6 +41,7 @@ def test_a_working_cpu_toolchain_passes(lab: Lab) -> None:
         ("no_libcublas", "compute", {"network"}),
         ("wrong_numbers", "compute", {"network"}),
         ("illegal_instruction", "compute", {"network"}),
+        ("new_skimage", "network", set()),
         ("fail", "network", set()),
         ("wrong_places", "network", set()),
     ],
@@ -126,6 +130,19 @@ def test_missing_weights(lab: Lab) -> None:
     assert "paw2-mic-*" in document["errors"][0]["message"]
 
 
+def test_weights_that_cannot_be_read_are_the_weights_fault(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layer 13 would only repeat what TensorFlow says of them."""
+
+    def refused(self: weights.NetworkFiles) -> str:
+        raise UserError("weights.damaged", f"{self.name} cannot be read: Permission denied")
+
+    monkeypatch.setattr(weights.NetworkFiles, "sha256", refused)
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+    found = {one["id"]: one for one in check.check_gpu(settings.load()).data["checks"]}
+    assert found["weights"]["status"] == "fail" and "layer 14 says why" in found["network"]["summary"]
+
+
 def test_a_gpu_toolchain_without_a_gpu_never_passes(lab: Lab) -> None:
     for level in ("quick", "full"):
         document = lab.json("check-gpu", "--toolchain", "dlc-tf1-cuda10.0", "--level", level)
@@ -187,7 +204,63 @@ def test_a_probe_whose_numbers_are_none(monkeypatch: pytest.MonkeyPatch, answer:
     said |= {"devices": [3, []]} if answer == "odd devices" else {}
     said |= {"devices": None} if answer == "no devices" else {}
     done = base.subprocess.CompletedProcess([], 0, json.dumps(said), "")
-    monkeypatch.setattr(base.subprocess, "run", lambda *_, **__: done)
-    monkeypatch.setattr(compute, "_paced", lambda _, right: Finding("pass", right))
+    monkeypatch.setattr(base, "_run", lambda *_: done)
+    monkeypatch.setattr(compute, "_paced", lambda _, __, right: Finding("pass", right))
     context = Context(settings.Settings(), toolchains.load("dlc-tf1-cpu"), Inventory())
     assert compute.check(context).status == ("pass" if answer == "odd devices" else "fail")
+
+
+def test_what_depends_on_the_card_is_not_tried_without_one(lab: Lab) -> None:
+    """TensorFlow on a card that is too new would compile for half an hour."""
+    document = lab.json("check-gpu", "--toolchain", "dlc-tf1-cuda10.0")
+    [compute] = [found for found in document["data"]["checks"] if found["id"] == "compute"]
+    assert compute["status"] == "skip" and compute["summary"].startswith("depends on ")
+
+
+CARDS = (
+    Gpu(0, "GPU-a", "GTX 1080 Ti", (6, 1), 11 << 30, 0),
+    Gpu(1, "GPU-b", "GTX 1080 Ti", (6, 1), 11 << 30, 0),
+    Gpu(2, "GPU-c", "RTX 4090", (8, 9), 24 << 30, 0),
+)
+
+
+@pytest.mark.parametrize("odd", ["", "wrong numbers", "only the CPU's numbers", "no device"])
+def test_each_card_that_may_be_used_computes_alone_as_in_a_job(monkeypatch: pytest.MonkeyPatch, odd: str) -> None:
+    from iblvideo_admin.gpu.checks import base, compute
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # what this shell hides says nothing about jobs
+    seen = []
+
+    def run(_: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        seen.append(environment["CUDA_VISIBLE_DEVICES"])
+        wrong = odd if seen[-1] == "GPU-b" else ""
+        devices = [["/device:CPU:0", "CPU", ""], *([] if wrong == "no device" else [["/device:GPU:0", "GPU", ""]])]
+        errors = {"/device:CPU:0": [0.0, 0.0], "/device:GPU:0": [0.5 if wrong == "wrong numbers" else 0.0, 0.0]}
+        if wrong == "only the CPU's numbers":
+            del errors["/device:GPU:0"]
+        said = json.dumps({"tensorflow": "1.13.1", "devices": devices, "errors": errors})
+        return subprocess.CompletedProcess([], 0, said, "")
+
+    monkeypatch.setattr(base, "_run", run)
+    monkeypatch.setattr(compute, "_paced", lambda _, __, right: Finding("pass", right))
+    context = Context(
+        settings.Settings(gpus="0,1"), toolchains.load("dlc-tf1-cuda10.0"), Inventory(CARDS, "470.256.02")
+    )
+    found = compute.check(context)
+    assert seen == ["GPU-a", "GPU-b"]
+    assert found.status == ("fail" if odd else "pass")
+    assert not odd or found.summary.startswith("GPU 1: ")
+
+
+def test_a_probe_that_hangs_is_ended_with_all_that_it_started(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    from iblvideo_admin.gpu.checks import base
+
+    lab.python.write_text(f"#!/bin/sh\necho 'the last word' >&2\nsleep 300 &\necho $! > {lab.folder}/child\nwait\n")
+    monkeypatch.setattr(base, "PROBE_LIMIT_S", 1)
+    context = Context(settings.Settings(dlc_python=lab.python), toolchains.load("dlc-tf1-cpu"), Inventory())
+    with pytest.raises(base.ProbeError, match="no answer within 1 s") as caught:
+        base.probe(context, "packages", {})
+    found = base.explained(context, caught.value, "it hangs")
+    assert found.evidence == "no answer within 1 s; the last word"
+    state = Path(f"/proc/{(lab.folder / 'child').read_text().strip()}/stat")
+    until(lambda: not state.exists() or state.read_text().split()[2] == "Z")

@@ -421,3 +421,7 @@ def test_damaged_headers_are_one_kind_of_error(harmed: Host, changes: list, leng
     path.write_bytes(corrupted(real(harmed.lib64 / "libcublas.so.10.0").read_bytes(), changes, length))
     with suppress(elf.BrokenLibraryError):
         assert elf.read(path)
+
+
+def test_a_driver_whose_version_is_no_version_is_not_compared(host: Host) -> None:
+    assert host.check(driver="470.256.02-custom").status == "pass"

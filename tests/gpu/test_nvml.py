@@ -127,3 +127,17 @@ def test_the_setting_gpus(two: Machine) -> None:
     assert judged(two, Inventory((FIRST, SECOND), "470.256.02"), gpus="none").status == "skip"
     found = judged(two, Inventory((FIRST,), "470.256.02"), gpus="1")
     assert found.status == "fail" and "card 1" in found.evidence and "0000:02:00.0" in found.summary
+
+
+def test_a_card_without_a_uuid_is_no_card_for_a_job(two: Machine) -> None:
+    cards = Inventory((FIRST, replace(SECOND, uuid="")), "470.256.02")
+    found = judged(two, cards)
+    assert found.status == "skip" and "GPU 1 GTX 1080 Ti tells no UUID" in found.summary and found.remedy
+    assert judged(two, cards, gpus="0").status == "pass"
+
+
+def test_a_card_that_another_driver_holds_is_not_the_drivers_fault(two: Machine) -> None:
+    two.link("/sys/bus/pci/devices/0000:02:00.0/driver", "../../../bus/pci/drivers/nouveau")
+    found = judged(two, Inventory((FIRST,), "470.256.02"))
+    assert found.status == "fail" and "held by the kernel's driver nouveau" in found.evidence
+    assert "Install" not in found.remedy and 'set gpus = "0"' in found.remedy

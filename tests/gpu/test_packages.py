@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from iblvideo_admin.gpu import probes
 from iblvideo_admin.gpu.checks import packages
 from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeError
 from iblvideo_admin.gpu.inventory import Inventory
+from iblvideo_admin.gpu.probes import tensorflow1_probe
 from iblvideo_admin.gpu.sysroot import Sysroot
 from iblvideo_admin.settings import Settings
 
@@ -31,6 +33,7 @@ def answer(toolchain: toolchains.Toolchain, **changes: str | None) -> dict[str, 
     return {
         "python": "3.7.16",
         "packages": {name: version for name, version in installed.items() if version is not None},
+        "damaged": {},
         "pip_check": list(toolchain.pip_check_allowed),
         "environment": {"DLClight": "True"},
     }
@@ -223,3 +226,78 @@ def test_the_probe_speaks_json_whatever_is_installed(tmp_path: Path, dlc_python:
     data = json.loads(done.stdout.splitlines()[-1])
     assert data["packages"]["protobuf"] == "3.20.3"
     assert data["environment"]["DLClight"] is None
+
+
+def test_files_that_are_not_as_pip_put_them_there(said: Any) -> None:
+    data = answer(CPU)
+    data["damaged"] = {"scikit-image": "skimage/draw/__init__.py: No such file or directory (and 2 more)"}
+    found = said(data)
+    assert (found.status, found.evidence) == ("fail", data["damaged"]["scikit-image"])
+    assert found.remedy.endswith(f"--force-reinstall scikit-image=={CPU.versions()['scikit-image']}`")
+    data["damaged"]["pip"] = "pip/__init__.py: No such file or directory"
+    assert "-m pip" not in said(data).remedy
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("none", ""),
+        ("gone", "a/one.py: No such file or directory (and 1 more)"),
+        ("short", "a/one.py: 2 of 5 bytes"),
+        ("list", "RECORD cannot be read (UnicodeDecodeError)"),
+    ],
+)
+def test_the_probe_compares_files_with_what_pip_noted(tmp_path: Path, change: str, told: str) -> None:
+    names = ["a/one.py", "a/two.so"]
+    (tmp_path / "a").mkdir()
+    for name in names:
+        (tmp_path / name).write_text("12345")
+    rows = [f"{name},sha256=x,5" for name in names] + ["a/__pycache__/one.pyc,,", "a-1.dist-info/RECORD,,"]
+    record = "\n".join(rows).encode()
+    if change == "gone":
+        shutil.rmtree(tmp_path / "a")
+    elif change == "short":
+        (tmp_path / names[0]).write_text("12")
+    elif change == "list":
+        record = b"\xff\xfe"
+
+    class Distribution:
+        """What pkg_resources gives."""
+
+        location = str(tmp_path)
+        has_metadata = staticmethod(lambda _: True)
+        get_metadata_lines = staticmethod(lambda _: record.decode().splitlines())
+
+    assert tensorflow1_probe._damaged(Distribution()) == told
+
+
+def test_two_versions_at_once_are_both_taken_away(said: Any) -> None:
+    remedy = said(answer(CPU, numpy="1.21.6 and 1.19.5")).remedy
+    assert "pip uninstall -y numpy` twice, then `" in remedy and remedy.endswith("numpy==1.19.5`")
+
+
+def test_files_that_may_not_be_read_are_opened_not_installed_again(said: Any, tmp_path: Path) -> None:
+    data = answer(CPU)
+    data["damaged"] = {"h5py": "h5py/h5.so: Permission denied (and 3 more)", "six": "six.py: Permission denied"}
+    found = said(data)
+    assert (found.status, found.remedy) == ("fail", f"`chmod -R a+rX {tmp_path}/env`")
+    data["damaged"]["six"] = "six.py: 3 of 5 bytes"
+    assert "--force-reinstall" in said(data).remedy
+
+
+def test_an_interpreter_that_this_user_may_not_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where uv has put it into root's home: a new environment would lie there, too."""
+    python = tmp_path / "env/bin/python"
+    python.parent.mkdir(parents=True)
+    (tmp_path / "root/bin").mkdir(parents=True)
+    (tmp_path / "root/bin/python3.7").touch()
+    python.symlink_to(tmp_path / "root/bin/python3.7")
+    real = os.access
+    closed = tmp_path / "root"
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed and real(path, mode))
+
+    def refused(*_: Any) -> Any:
+        raise ProbeError(f"{python}: Permission denied")
+
+    monkeypatch.setattr(packages, "probe", refused)
+    assert packages.check(context(tmp_path)).remedy.startswith(f"`chmod a+x {closed}`")

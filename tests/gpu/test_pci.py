@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 from gpu.machines import Machine, finding, working
 
+from iblvideo_admin import toolchains
 from iblvideo_admin.gpu import pci_devices
+from iblvideo_admin.gpu.checks import pci
+from iblvideo_admin.gpu.checks.base import Context
+from iblvideo_admin.gpu.inventory import Gpu, Inventory
+from iblvideo_admin.settings import Settings
+
+GTX = Gpu(0, "GPU-a", "GTX 1080 Ti", (6, 1), 11 << 30, 0)
 
 CARD = "/sys/bus/pci/devices/0000:01:00.0"
 
@@ -98,3 +105,12 @@ def test_a_folder_that_may_not_be_listed(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("iblvideo_admin.gpu.sysroot.os.listdir", refuse)
     found = finding(machine, "pci")
     assert found.status == "skip" and "Permission denied" in found.evidence
+
+
+def test_cards_that_only_nvml_lists(tmp_path: Path) -> None:
+    """As in a container with a /sys of its own: to switch the server off would not help."""
+    found = pci.check(
+        Context(Settings(), toolchains.load("dlc-tf1-cuda10.0"), Inventory((GTX,)), Machine(tmp_path).sysroot)
+    )
+    assert found.status == "fail" and "no NVIDIA card, but NVML lists 1" in found.summary
+    assert "GTX 1080 Ti" in found.evidence and "Switch" not in found.remedy

@@ -65,7 +65,12 @@ def main() -> None:
         if MODE == "wrong_package":
             installed["numpy"] = "1.21.6"
         light = {"DLClight": os.environ.get("DLClight")}  # noqa: SIM112  as DeepLabCut spells it
-        print(json.dumps({"python": "3.7.16", "packages": installed, "pip_check": [], "environment": light}))
+        answer = {"python": "3.7.16", "packages": installed, "damaged": {}, "pip_check": [], "environment": light}
+        print(json.dumps(answer))
+    elif script == "tensorflow1_probe.py" and arguments[0] == "imports":
+        if MODE == "new_skimage":
+            sys.exit("ImportError: cannot import name 'circle' from 'skimage.draw' (skimage/draw/__init__.py)")
+        print(json.dumps({"imported": arguments[1:]}))
     elif script == "tensorflow1_probe.py":
         if MODE == "no_libcublas":
             sys.exit("ImportError: libcublas.so.10.0: cannot open shared object file: No such file or directory")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from iblvideo_admin.engines.start import library_environment
 from iblvideo_admin.engines.tensorflow1 import sidecar_environment
-from iblvideo_admin.gpu import catalogue, probes
+from iblvideo_admin.gpu import catalogue, choice, probes
 from iblvideo_admin.gpu.inventory import Inventory
 from iblvideo_admin.gpu.sysroot import Sysroot
 from iblvideo_admin.settings import Settings
@@ -30,6 +32,15 @@ class Context:
     sysroot: Sysroot = field(default_factory=Sysroot)
     speeds: dict[str, float] = field(default_factory=dict)
     """What was measured on the way, for the baseline: pictures per second by toolchain and device."""
+
+    def concerns(self, address: str) -> bool:
+        """Whether the card at a PCI address (0000:01:00.0, or 0000:01:00 as the driver's log has it) may be used."""
+        own = choice.addresses(self.settings, self.inventory)
+        return own is None or any(ours.startswith(address.lower()) for ours in own)
+
+    def about(self, address: str, finding: Finding) -> Finding:
+        """A finding about the card at this address: of one that we may not use no more than a warning."""
+        return replace(finding, status="warn") if finding.status == "fail" and not self.concerns(address) else finding
 
 
 @dataclass(frozen=True)
@@ -68,8 +79,8 @@ class ProbeError(Exception):
         self.said = said
 
 
-def probe(context: Context, what: str, expected: Mapping[str, type]) -> dict[str, Any]:
-    """Run the probe script in the toolchain's Python.
+def probe(context: Context, what: str, expected: Mapping[str, type], *arguments: str, gpu: str = "") -> dict[str, Any]:
+    """Run the probe script in the toolchain's Python, as a job runs there: on one card (its UUID), or on none.
 
     ``expected`` are the keys of its answer and their types; ``said`` is added: what it printed beside the answer.
     Raises :class:`ProbeError`.
@@ -77,18 +88,16 @@ def probe(context: Context, what: str, expected: Mapping[str, type]) -> dict[str
     script = Path(probes.__file__).with_name(f"{context.toolchain.engine}_probe.py")
     python = context.settings.interpreter(context.toolchain.name)
     environment = sidecar_environment(
-        {**library_environment(context.settings, context.toolchain), "TF_CPP_MIN_LOG_LEVEL": "0"}
+        {
+            **library_environment(context.settings, context.toolchain),
+            "CUDA_VISIBLE_DEVICES": gpu,
+            "TF_CPP_MIN_LOG_LEVEL": "0",
+        }
     )
     try:
-        done = subprocess.run(
-            [str(python), str(script), what],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", env=environment,
-            timeout=PROBE_LIMIT_S, check=False,
-        )  # fmt: skip
+        done = _run([str(python), str(script), what, *arguments], environment)
     except OSError as error:
         raise ProbeError(f"{python}: {error.strerror}") from error
-    except subprocess.TimeoutExpired as error:
-        raise ProbeError(f"no answer within {PROBE_LIMIT_S} s") from error
     said = done.stderr.strip()
     try:
         answer = json.loads(done.stdout.strip().splitlines()[-1])
@@ -105,6 +114,23 @@ def probe(context: Context, what: str, expected: Mapping[str, type]) -> dict[str
     return {**answer, "said": said}
 
 
+def _run(command: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command and end it, with all that it has started, after the time limit: then a :class:`ProbeError`."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        errors="replace", env=environment, start_new_session=True,
+    )  # fmt: skip
+    with process:
+        try:
+            out, err = process.communicate(timeout=PROBE_LIMIT_S)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise ProbeError(f"no answer within {PROBE_LIMIT_S} s", process.communicate()[1].strip()) from error
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
 def _status(returncode: int) -> str:
     return f"signal {-returncode}" if returncode < 0 else f"status {returncode}"
 
@@ -114,7 +140,8 @@ def explained(context: Context, error: ProbeError, summary: str) -> Finding:
     said = error.said or str(error)
     hits = catalogue.match(said)
     if not hits:
-        evidence = catalogue.last_lines(said) or str(error)
+        last = catalogue.last_lines(said)
+        evidence = last if str(error) in last else f"{error}; {last}"
         return Finding("fail", summary, evidence, "Not in the catalogue: read the evidence.")
     entry, toolchain = hits[0].entry, context.toolchain
     python = context.settings.interpreter(toolchain.name)

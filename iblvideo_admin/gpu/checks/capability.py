@@ -65,11 +65,13 @@ def _drivers(context: Context, cards: tuple[Gpu, ...]) -> list[Finding]:
                         "See what `nvidia-smi` and /proc/driver/nvidia/version say.")]  # fmt: skip
     rows = {gpu: families.family_of(gpu.capability) for gpu in cards if gpu.capability}
     last = min((row.last_driver for row in rows.values() if row and row.last_driver), key=int, default=None)
-    remedy = driver_files.install(last)
+    remedy, said = driver_files.install(last), f"NVML: driver {driver}"
     findings = []
     if floor and numbers < (_numbers(floor) or ()):
         findings.append(
-            Finding("fail", f"driver {driver} is older than {floor}, which {context.toolchain.name} needs", "", remedy)
+            Finding(
+                "fail", f"driver {driver} is older than {floor}, which {context.toolchain.name} needs", said, remedy
+            )
         )
     for gpu, row in rows.items():
         if row and row.last_driver and numbers[0] > int(row.last_driver):
@@ -83,7 +85,7 @@ def _drivers(context: Context, cards: tuple[Gpu, ...]) -> list[Finding]:
             )
         if row and row.first_driver and numbers[0] < int(row.first_driver):
             summary = f"driver {driver} is older than R{row.first_driver}, the first branch for {_named([gpu])}"
-            findings.append(Finding("fail", summary, "", remedy))
+            findings.append(Finding("fail", summary, said, remedy))
     return findings
 
 

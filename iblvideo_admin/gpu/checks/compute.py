@@ -12,33 +12,45 @@ from iblvideo_admin.demo import WEIGHTS
 from iblvideo_admin.engines import start, weights
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.gpu import choice, speed
-from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeError, explained, probe
+from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeError, explained, probe, worst
+from iblvideo_admin.gpu.inventory import Gpu
 
-ID, LAYER, NEEDS, NEEDS_GPU = "compute", 12, ("packages",), False
+ID, LAYER, NEEDS, NEEDS_GPU = "compute", 12, ("capability", "libraries", "health", "packages"), False
 _LARGEST = 1e-3  # float32 differs by 1e-6 from numpy's
 _ANSWER = {"tensorflow": str, "devices": list, "errors": dict}
 
 
 def check(context: Context) -> Finding:
-    """Import, device list, matrix product and convolution on each device against numpy; frames/s of one network."""
+    """Import, device list, matrix product and convolution on each device against numpy; frames/s of one network.
+
+    Card by card, each in a process that sees no other, as a job's does.
+    """
+    if not context.toolchain.needs_gpu:
+        return _computes(context, None)
+    cards = choice.allowed(context.settings, context.inventory)
+    return worst([_computes(context, card) for card in cards])
+
+
+def _computes(context: Context, gpu: Gpu | None) -> Finding:
+    """On one card, or without any."""
+    where = f"GPU {gpu.index}: " if gpu else ""
+    uuid = gpu.uuid if gpu else ""
     try:
-        answer = probe(context, "compute", _ANSWER)
+        answer = probe(context, "compute", _ANSWER, gpu=uuid)
     except ProbeError as error:
-        return explained(context, error, "TensorFlow does not start")
+        return explained(context, error, f"{where}TensorFlow does not start")
     kinds = [str(device[1]) for device in answer["devices"] if isinstance(device, list) and len(device) > 1]
-    if context.toolchain.needs_gpu and "GPU" not in kinds:
+    if gpu and "GPU" not in kinds:
         seen = ", ".join(kinds) or "nothing"
-        return explained(context, ProbeError("", answer["said"]), f"TensorFlow sees no GPU, only {seen}")
+        return explained(context, ProbeError("", answer["said"]), f"{where}TensorFlow sees no GPU, only {seen}")
     largest = _largest(answer["errors"])
-    if largest is None:
-        return Finding("fail", "TensorFlow computed nothing", str(answer["errors"]), _WRONG)
+    if largest is None or (gpu and not any("GPU" in name for name in answer["errors"])):
+        return Finding("fail", f"{where}TensorFlow computed nothing", str(answer["errors"]), _WRONG)
     if not largest[1] <= _LARGEST:  # NaN is neither
-        return Finding(
-            "fail", f"TensorFlow's numbers are wrong on {largest[0]}", f"off by {largest[1]:.3g} of the largest", _WRONG
-        )
+        summary = f"{where}TensorFlow's numbers are wrong on {largest[0]}"
+        return Finding("fail", summary, f"off by {largest[1]:.3g} of the largest", _WRONG)
     on = ", ".join(kind for kind in kinds if "XLA" not in kind)
-    right = f"TensorFlow {answer['tensorflow']} on {on}, right to {largest[1]:.0g}"
-    return _paced(context, right)
+    return _paced(context, uuid, f"{where}TensorFlow {answer['tensorflow']} on {on}, right to {largest[1]:.0g}")
 
 
 _WRONG = "The card is too new for this CUDA, or broken: use the toolchain recommended below, or test the card's memory."
@@ -55,10 +67,8 @@ def _largest(errors: dict[str, Any]) -> tuple[str, float] | None:
     return max(pairs, key=lambda pair: float("inf") if pair[1] != pair[1] else pair[1], default=None)
 
 
-def _paced(context: Context, right: str) -> Finding:
+def _paced(context: Context, gpu: str, right: str) -> Finding:
     """The network's pace beside this host's own first one."""
-    cards = choice.allowed(context.settings, context.inventory)
-    gpu = cards[0].uuid if context.toolchain.needs_gpu and cards else ""
     try:
         [network] = weights.load(WEIGHTS, [speed.NETWORK])
         with (

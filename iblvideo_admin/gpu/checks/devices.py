@@ -28,7 +28,7 @@ def check(context: Context) -> Finding:
     present = sysroot.names("/dev")
     if not present:
         raise CannotLookError("/dev is hidden or empty")
-    numbered = _numbered(sysroot)
+    numbered = _numbered(context)
     missing = [name for name in ("nvidiactl", *numbered) if name not in present]
     if missing:
         return _missing(missing, present, numbered)
@@ -40,10 +40,10 @@ def check(context: Context) -> Finding:
     return worst(wrong) if wrong else Finding("pass", "the devices are there and may be used", ", ".join(nodes))
 
 
-def _numbered(sysroot: Sysroot) -> list[str]:
-    """The nodes that the driver's cards have; raises CannotLookError."""
-    names = []
-    for address in sysroot.names(_GPUS):
+def _numbered(context: Context) -> list[str]:
+    """The nodes that our cards have; raises CannotLookError."""
+    sysroot, names = context.sysroot, []
+    for address in filter(context.concerns, sysroot.names(_GPUS)):
         path = f"{_GPUS}/{address}/information"
         match = _MINOR.search(sysroot.text(path) or "")
         if not match:
@@ -51,7 +51,7 @@ def _numbered(sysroot: Sysroot) -> list[str]:
         names.append(f"nvidia{match[1]}")
     if not names:
         held = [card for card in pci_devices.look(sysroot).cards if card.driver == "nvidia"]
-        names = [f"nvidia{number}" for number in range(len(held))]
+        names = [f"nvidia{number}" for number, card in enumerate(held) if context.concerns(card.address)]
     if not names:
         raise CannotLookError("no card is held by the driver")
     return names

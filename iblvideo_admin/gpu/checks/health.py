@@ -66,7 +66,8 @@ def _free(gpu: Gpu) -> str:
 def _modes(gpu: Gpu) -> Finding | None:
     remedy = f"Type `nvidia-smi -i {gpu.index} -c DEFAULT`."
     if gpu.compute_mode == "prohibited":
-        return Finding("fail", f"{_name(gpu)} is in compute mode prohibited: no program may compute on it", "", remedy)
+        return Finding("fail", f"{_name(gpu)} is in compute mode prohibited: no program may compute on it",
+                       "NVML: compute mode prohibited", remedy)  # fmt: skip
     if gpu.compute_mode in ("exclusive_process", "exclusive_thread"):
         taken = [process for process in gpu.processes or () if not (process.graphics or process.ours)]
         summary = f"{_name(gpu)} is in compute mode {gpu.compute_mode}: one program at a time"

@@ -20,7 +20,10 @@ def check(context: Context) -> Finding:
     settings = context.settings
     if not settings.subjects_dir.is_dir():
         return Finding(
-            "fail", f"there is no subjects folder {settings.subjects_dir}", "", "Mount it, or set subjects_dir."
+            "fail",
+            f"there is no subjects folder {settings.subjects_dir}",
+            f"the first that is there: {_existing(settings.subjects_dir)}",
+            "Mount it, or set subjects_dir.",
         )
     folders = dict.fromkeys((settings.subjects_dir, settings.state_dir, settings.scratch_dir))
     found = worst([_decoders(), *(_folder(folder) for folder in folders), _one_parameters()])
@@ -45,7 +48,12 @@ _REINSTALL = "Run `ansible-playbook site.yml` again: it installs the command lin
 def _folder(folder: Path) -> Finding:
     existing = _existing(folder)
     if (room := shutil.disk_usage(existing).free) < _LOW:
-        return Finding("fail", f"{folder} has {room / 1e6:.0f} MB left", "", f"Free space: `du -xsh {folder}/*`.")
+        return Finding(
+            "fail",
+            f"{folder} has {room / 1e6:.0f} MB left",
+            f"a job needs {_LOW / 1e6:.0f} MB",
+            f"Free space: `du -xsh {folder}/*`.",
+        )
     if not os.access(existing, os.W_OK):
         return Finding("warn", f"{existing} cannot be written by this user", "", "Run it as the service's user.")
     return Finding("pass", f"{folder} has room")

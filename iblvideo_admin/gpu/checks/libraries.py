@@ -25,6 +25,7 @@ DRIVER = "libcuda.so.1"
 TENSORFLOW = ("libtensorflow_framework.so", "python/_pywrap_tensorflow_internal.so")  # what `import tensorflow` loads
 _ONLY_TRACING = "libcupti"  # no job asks for it
 _PACKAGES = {"libgomp.so.1": "libgomp1", "libstdc++.so.6": "libstdc++6", "libgcc_s.so.1": "libgcc-s1"}
+_DRIVER = re.compile(r"\d{3}(\.\d+)+")
 _DISTRIBUTION_NVCC = "/usr/bin/nvcc"
 _FOREIGN = {"compat": "of CUDA's compatibility package", "stubs": "of CUDA's stubs, which are for linking only"}
 
@@ -146,7 +147,7 @@ class _Look:
             yield Finding(
                 "fail", f"{DRIVER} is another library: it calls itself {found.library.soname}", where, "`ldconfig`"
             )
-        elif version and re.fullmatch(r"\d{3}(\.\d+)+", found.version) and found.version != version:
+        elif version and found.version != version and all(map(_DRIVER.fullmatch, (version, found.version))):
             yield Finding("fail", f"{DRIVER} is of driver {found.version}, but driver {version} runs", where,
                           self._remedy("driver-library-mismatch"))  # fmt: skip
         else:

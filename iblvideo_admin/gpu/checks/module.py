@@ -25,9 +25,9 @@ def check(context: Context) -> Finding:
     version, line = driver_files.loaded_version(sysroot)
     held = [card for card in cards if card.driver == "nvidia"]
     findings = [Finding("pass", f"driver {version} is loaded and holds {len(held)} of {len(cards)} cards", line)]
-    findings += [_not_held(card, version, log) for card in cards if card.driver is None]
+    findings += [context.about(card.address, _not_held(card, version, log)) for card in cards if card.driver is None]
     findings.append(_libraries(sysroot, version))
-    findings += _log(log, all_held=held == list(cards))
+    findings += _log(context, log, all_held=held == list(cards))
     return worst(findings)
 
 
@@ -115,12 +115,12 @@ def _libraries(sysroot: Sysroot, version: str) -> Finding:
     return Finding("pass", "the libraries are of the same version", seen)
 
 
-def _log(log: list[str] | CannotLookError, *, all_held: bool) -> list[Finding]:
+def _log(context: Context, log: list[str] | CannotLookError, *, all_held: bool) -> list[Finding]:
     if isinstance(log, CannotLookError):
         return [
             Finding("warn", "the kernel log cannot be read: whether there were Xid errors is not known", str(log), _LOG)
         ]
-    findings = driver_messages.xids(log)
+    findings = [context.about(card, xid) for card, xid in driver_messages.xids(log)]
     if all_held and (refusal := driver_messages.refusal(log, held=True)):
-        findings.append(refusal)
+        findings.append(context.about(driver_messages.card_of(refusal.evidence), refusal))
     return findings or [Finding("pass", "no Xid error since the boot")]

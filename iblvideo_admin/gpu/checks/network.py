@@ -12,7 +12,7 @@ from iblvideo_admin.engines import start, weights
 from iblvideo_admin.engines.base import Engine
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.gpu import choice, known
-from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeError, explained, worst
+from iblvideo_admin.gpu.checks.base import Context, Finding, ProbeError, explained, probe, worst
 from iblvideo_admin.rigs import NETWORKS
 
 ID, LAYER, NEEDS, NEEDS_GPU = "network", 13, ("compute",), False
@@ -22,11 +22,12 @@ _WRONG = "The numbers that this card gives are wrong: use the toolchain recommen
 
 
 def check(context: Context) -> Finding:
-    """The demo's networks through the engine against the truth; the installed ones on the same pictures."""
-    cards = choice.allowed(context.settings, context.inventory)
-    if context.toolchain.needs_gpu and not cards:
-        return Finding("skip", "there is no GPU that may be used")
-    gpu = cards[0].uuid if context.toolchain.needs_gpu else ""
+    """DeepLabCut's import; the demo's networks through the engine against the truth; the installed ones beside them."""
+    try:
+        probe(context, "imports", {"imported": list}, *context.toolchain.imports)
+    except ProbeError as error:
+        return explained(context, error, "DeepLabCut cannot be imported")
+    gpu = choice.allowed(context.settings, context.inventory)[0].uuid if context.toolchain.needs_gpu else ""
     with tempfile.TemporaryFile() as log:
         try:
             return worst([_demo(context, gpu, log), _installed(context, gpu, log)])
@@ -60,6 +61,8 @@ def _installed(context: Context, gpu: str, log: IO[bytes]) -> Finding:
     pictures, _ = known.scene()
     try:
         networks = weights.load(context.settings.weights_dir, NETWORKS)
+        for network in networks:
+            network.sha256()  # whether they can be read is layer 14's matter
     except UserError:
         return Finding("pass", "installed networks not run, layer 14 says why")
     with start.start(context.settings, context.toolchain, log, gpu=gpu, lease=()) as engine:

@@ -21,7 +21,8 @@ def check(context: Context) -> Finding:
     cards = pci_devices.look(context.sysroot).cards
     held = [card for card in cards if card.driver not in _OURS]
     if held:
-        return worst([_held(context, card, only=len(held) == len(cards)) for card in held])
+        only = len(held) == len(cards)
+        return worst([context.about(card.address, _held(context, card, only=only)) for card in held])
     return _nouveau(context)
 
 

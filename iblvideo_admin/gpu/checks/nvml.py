@@ -70,10 +70,18 @@ def check(context: Context) -> Finding:
     try:
         mine = choice.allowed(context.settings, inventory)
     except UserError as error:
-        missing = Finding("fail", error.message, "", 'Set gpus to cards that `nvidia-smi -L` lists, or to "all".')
+        listed = ", ".join(f"{gpu.index}: {gpu.name or 'N/A'}" for gpu in inventory.gpus) or "no card"
+        missing = Finding(
+            "fail", error.message, f"NVML lists {listed}", 'Set gpus to cards that `nvidia-smi -L` lists, or to "all".'
+        )
         # that it is on the bus tells more than that it is not listed
         return worst([*(replace(hidden, status="fail") for hidden in _hidden(context, bus)), missing])
-    findings = [*_lost(inventory.gpus, mine), *_hidden(context, bus), *_unknown_to_the_bus(inventory.gpus, bus, unseen)]
+    findings = [
+        *_lost(inventory.gpus, mine),
+        *_nameless(mine),
+        *_hidden(context, bus),
+        *_unknown_to_the_bus(inventory.gpus, bus, unseen),
+    ]
     if inventory.gpus and not mine:
         findings.append(Finding("skip", "the setting gpus allows no card", f"gpus = {context.settings.gpus}",
                                 'Set gpus = "all".'))  # fmt: skip
@@ -130,6 +138,20 @@ def _lost(cards: tuple[Gpu, ...], mine: tuple[Gpu, ...]) -> list[Finding]:
     return found
 
 
+def _nameless(mine: tuple[Gpu, ...]) -> list[Finding]:
+    """Cards that answer, but not to the question by which a job would find them."""
+    return [
+        Finding(
+            "skip",
+            f"GPU {gpu.index} {gpu.name or 'N/A'} tells no UUID: no job can be put on it",
+            f"NVML: {gpu.problem or 'no UUID, or none that can be read'}",
+            f"See what `nvidia-smi -L` says, and {_LOG}.",
+        )
+        for gpu in mine
+        if not gpu.uuid and not gpu.lost
+    ]
+
+
 def _hidden(context: Context, bus: tuple[Card, ...]) -> list[Finding]:
     """Cards on the bus that NVML does not list."""
     inventory = context.inventory
@@ -139,12 +161,17 @@ def _hidden(context: Context, bus: tuple[Card, ...]) -> list[Finding]:
     if len(missing) <= sum(gpu.pci_address is None for gpu in inventory.gpus):
         return []
     named = ", ".join(map(str, missing))
-    reasons = _outside(missing, inventory.driver) + [
+    outside = _outside(missing, inventory.driver)
+    held = [
         f"{card.address} is held by the kernel's driver {card.driver}"
         for card in missing
         if card.driver not in (None, "nvidia")
     ]
-    remedy = driver_files.install(_last_branch(missing)) if reasons else f"See what {_LOG} says of it."
+    remedy = f"See what {_LOG} says of it."
+    if outside:
+        remedy = driver_files.install(_last_branch(missing))
+    elif held:
+        remedy = "Take it from that driver, as layer 2 says."
     if inventory.gpus:
         others = ",".join(str(gpu.index) for gpu in inventory.gpus)
         remedy += f' To go on without it, set gpus = "{others}".'
@@ -152,7 +179,7 @@ def _hidden(context: Context, bus: tuple[Card, ...]) -> list[Finding]:
         Finding(
             "fail" if context.settings.gpus == "all" or not inventory.gpus else "warn",
             f"the PCI bus shows {len(bus)} of NVIDIA's cards, NVML {len(inventory.gpus)}: {named} is missing",
-            "; ".join(reasons) or f"driver {inventory.driver or 'N/A'}",
+            "; ".join(outside + held) or f"driver {inventory.driver or 'N/A'}",
             remedy,
         )
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,15 +18,16 @@ from iblvideo_admin.toolchains import Toolchain, normalized
 
 ID, LAYER, NEEDS, NEEDS_GPU = "packages", 11, (), False
 
-_ANSWER = {"python": str, "packages": dict, "pip_check": list, "environment": dict}
+_ANSWER = {"python": str, "packages": dict, "damaged": dict, "pip_check": list, "environment": dict}
 _NO_COMPLAINT = "No broken requirements found."
 _BUILDS = ("tensorflow", "tensorflow-gpu")
 _MARKER = ".iblvideo-admin.json"  # of the role base, in every environment that it makes
+_BOTH = " and "  # between versions that are there at once, as the probe writes them
 _MANY = 8  # from here on a new environment is the shorter way
 
 
 def check(context: Context) -> Finding:
-    """AVX, the interpreter's series, every locked package's version, `pip check`, DLClight as a job will have it."""
+    """AVX, the interpreter's series, every locked package's version and files, `pip check`, a job's DLClight."""
     return worst([_processor(context), *_environment(context)])
 
 
@@ -52,12 +55,19 @@ def _environment(context: Context) -> Iterator[Finding]:
         answer = probe(context, "packages", _ANSWER)
     except ProbeError as error:
         found = explained(context, error, f"the toolchain's Python {python} cannot be run")
-        yield found if catalogue.match(error.said) else replace(found, remedy=_again(python))
+        remedy = _again(python)
+        if closed := _closed(python):
+            remedy = (
+                f"`chmod a+x {closed}`, or, where that is somebody's home: move the interpreter elsewhere. {remedy}"
+            )
+        yield found if catalogue.match(error.said) else replace(found, remedy=remedy)
         return
     if not answer["python"].startswith(f"{toolchain.python}."):
-        yield Finding("fail", f"{python} is Python {answer['python']}, not {toolchain.python}", "", _again(python))
+        yield Finding("fail", f"{python} is Python {answer['python']}, not {toolchain.python}",
+                      f"the lock {toolchain.lock.name} is for {toolchain.python}", _again(python))  # fmt: skip
         return
     yield from _versions(toolchain, python, answer["packages"])
+    yield from _damaged(toolchain, python, answer["damaged"])
     complaints = [
         str(line) for line in answer["pip_check"] if line not in (*toolchain.pip_check_allowed, _NO_COMPLAINT)
     ]
@@ -90,7 +100,36 @@ def _versions(toolchain: Toolchain, python: Path, packages: dict[str, Any]) -> I
     causes = "; ".join(dict.fromkeys(entry.cause for entry in known.values()))
     pins = " ".join(f"{name}=={locked[name]}" for name in order)
     remedy = f"`{python} -m pip install --no-deps {pins}`" if len(wrong) <= _MANY else _again(python)
+    if doubled := " ".join(name for name in order if _BOTH in wrong[name]):  # pip takes away one at a time
+        remedy = f"`{python} -m pip uninstall -y {doubled}` twice, then {remedy}"
     yield Finding("fail", f"not as locked: {differ}{more}", causes, remedy)
+
+
+def _damaged(toolchain: Toolchain, python: Path, damaged: dict[str, Any]) -> Iterator[Finding]:
+    """Files that are not as pip has put them there: a full disk, a cut-off copy, somebody's clean-up."""
+    if not damaged:
+        return
+    names = sorted(damaged)
+    locked = toolchain.versions()
+    pins = [f"{name}=={locked[name]}" for name in map(normalized, names) if name in locked]
+    remedy = f"`{python} -m pip install --no-deps --force-reinstall {' '.join(pins)}`"
+    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    summary = f"files of {', '.join(names[:_MANY])}{more} are missing or damaged"
+    evidence = "; ".join(str(damaged[name]) for name in names[:_MANY])
+    if all(os.strerror(errno.EACCES) in str(told) for told in damaged.values()):
+        summary = f"files of {', '.join(names[:_MANY])}{more} may not be read by this user"
+        yield Finding("fail", summary, evidence, f"`chmod -R a+rX {python.parent.parent}`")
+        return
+    yield Finding(
+        "fail", summary, evidence, remedy if "pip" not in names and 0 < len(pins) <= _MANY else _again(python)
+    )
+
+
+def _closed(python: Path) -> Path | None:
+    """The first on the way to the interpreter itself that this user may not enter or run, if it is there at all."""
+    real = Path(os.path.realpath(python))
+    way = (*reversed(real.parents), real)
+    return next((part for part in way if os.path.lexists(part) and not os.access(part, os.X_OK)), None)
 
 
 def _again(python: Path) -> str:

@@ -16,7 +16,7 @@ def check(context: Context) -> Finding:
     bus = pci_devices.look(context.sysroot)
     if not bus.cards:
         return _none(context, bus)
-    findings = [_card(card) for card in bus.cards]
+    findings = [context.about(card.address, _card(card)) for card in bus.cards]
     if bus.unread:
         findings.append(Finding("warn", "a device on the bus could not be read", bus.unread[0]))
     return worst(findings)
@@ -37,6 +37,14 @@ def _none(context: Context, bus: Bus) -> Finding:
     if bus.unread:
         raise CannotLookError(bus.unread[0])
     seen = f"no NVIDIA display device in {pci_devices.DEVICES}"
+    if listed := context.inventory.gpus:
+        named = ", ".join(f"{gpu.name or 'N/A'} at {gpu.pci_address or 'N/A'}" for gpu in listed)
+        return Finding(
+            "fail",
+            f"the PCI bus shows no NVIDIA card, but NVML lists {len(listed)}",
+            f"{seen}; NVML: {named}",
+            "Compare `lspci -d 10de:` with `nvidia-smi -L`; a container must see the host's own /sys.",
+        )
     try:
         libraries = driver_files.library_versions(context.sysroot)
     except CannotLookError:

@@ -1,12 +1,15 @@
 """Run under a toolchain's Python 3.7: what is installed, and what TensorFlow can do.
 
 ``python tensorflow1_probe.py packages`` lists the installed packages; ``... compute`` imports TensorFlow, lists
-its devices and compares a matrix product and a convolution on each of them with numpy's on the CPU.  The answer is the last line of
-standard output; everything else that TensorFlow prints goes before it or to standard error.
+its devices and compares a matrix product and a convolution on each of them with numpy's on the CPU; ``... imports NAMES``
+imports them and does nothing else.  The answer is the last line of standard output; everything else that TensorFlow prints goes before it or to standard error.
 """
 
 from __future__ import annotations
 
+import csv
+import errno
+import importlib
 import json
 import os
 import subprocess
@@ -15,10 +18,11 @@ from typing import Any
 
 
 def packages() -> dict[str, Any]:
-    """The interpreter, installed distributions (of one that is there twice, all versions), `pip check`, variables."""
+    """The interpreter, installed distributions (of one that is there twice, all versions), what is damaged, variables."""
     import pkg_resources
 
     found: dict[str, list[str]] = {}
+    damaged: dict[str, str] = {}
     for folder in sys.path:
         for item in pkg_resources.find_distributions(folder):
             try:
@@ -27,18 +31,51 @@ def packages() -> dict[str, Any]:
                 version = "unreadable"
             if version not in found.setdefault(item.key, []):
                 found[item.key].append(version)
+            wrong = _damaged(item)
+            if wrong:
+                damaged[item.key] = wrong
     checked = subprocess.run(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE,
     )
+    said = checked.stdout or (checked.stderr if checked.returncode else b"")  # warnings go to standard error
     return {
         "python": sys.version.split()[0],
         "packages": {name: " and ".join(versions) for name, versions in found.items()},
-        "pip_check": [line for line in checked.stdout.decode("utf-8", "replace").splitlines() if line.strip()],
+        "damaged": damaged,
+        "pip_check": [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()],
         "environment": {name: os.environ.get(name) for name in ("DLClight", "MPLBACKEND")},
     }
+
+
+def _damaged(item: Any) -> str:
+    """The first file that is not there, not readable or not of the size that pip noted, and how many more; else ''."""
+    try:
+        rows = list(csv.reader(item.get_metadata_lines("RECORD"))) if item.has_metadata("RECORD") else []
+    except Exception as error:  # what a damaged file leads the reader to
+        return "RECORD cannot be read (%s)" % type(error).__name__
+    wrong = []
+    for row in rows:
+        if len(row) != 3 or not row[2].isdigit():  # what is made later has no size
+            continue
+        path = os.path.join(item.location, row[0])
+        try:
+            size = os.stat(path).st_size
+        except OSError as error:
+            wrong.append("%s: %s" % (row[0], error.strerror))
+            continue
+        if size != int(row[2]):
+            wrong.append("%s: %d of %s bytes" % (row[0], size, row[2]))
+        elif not os.access(path, os.R_OK):
+            wrong.append("%s: %s" % (row[0], os.strerror(errno.EACCES)))
+    return wrong[0] + (" (and %d more)" % (len(wrong) - 1) if len(wrong) > 1 else "") if wrong else ""
+
+
+def imports(*names: str) -> dict[str, Any]:
+    """Those that could be imported: all, or this ends with what Python says."""
+    return {"imported": [importlib.import_module(name).__name__ for name in names]}
 
 
 def compute() -> dict[str, Any]:
@@ -71,4 +108,4 @@ def compute() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"packages": packages, "compute": compute}[sys.argv[1]]()))
+    print(json.dumps({"packages": packages, "compute": compute, "imports": imports}[sys.argv[1]](*sys.argv[2:])))
