@@ -124,6 +124,14 @@ CATALOGUE: dict[str, ErrorKind] = {
         "See what else uses it (`nvidia-smi`, `free -h`); the job is tried again.",
         transient=True,
     ),
+    "gpu.none": ErrorKind(
+        "There is no GPU here that the toolchain can use.", "Run `iblvideo-admin check-gpu`.", CANNOT_RUN
+    ),
+    "gpu.lost": ErrorKind(
+        "A GPU that was there does not answer any more.",
+        "Run `iblvideo-admin check-gpu`; the job is tried again.",
+        transient=True,
+    ),
     "engine.garbage": ErrorKind(
         "The tracking engine's answer is not in its protocol.",
         "Check that dlc_python belongs to this version of iblvideo-admin.",
@@ -146,6 +154,16 @@ CATALOGUE: dict[str, ErrorKind] = {
     "job.died": ErrorKind(
         "The job's process ended without a result.",
         "Read the job's log with `iblvideo-admin queue show ID`.",
+        transient=True,
+    ),
+    "job.stuck": ErrorKind(
+        "The job had no new frame for longer than stuck_s, and was ended.",
+        "Read the job's log (`iblvideo-admin queue log ID`), then run `iblvideo-admin check-gpu`.",
+        transient=True,
+    ),
+    "job.too_slow": ErrorKind(
+        "The job took much longer than this server needs for so many frames, and was ended.",
+        "See what else uses the server (`iblvideo-admin check-gpu`), or set time_limit_factor.",
         transient=True,
     ),
     "interrupted": ErrorKind(

@@ -8,6 +8,7 @@ inside one folder.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -58,7 +59,40 @@ class Settings:
     lab: str = _described("", "the lab's name in Alyx (not used yet)")
     data_repository: str = _described("", "this server's data repository in Alyx (not used yet)")
     retry_wait_s: float = _described(
-        5.0, "seconds before a job that failed for a passing reason is tried again, times the attempt's number"
+        30.0, "seconds before a job that failed for a passing reason is tried again; doubled with each attempt"
+    )
+    stuck_s: float = _described(600.0, "a job without a new frame for so many seconds is ended and counts as failed")
+    time_limit_factor: float = _described(
+        10.0, "a job may take so many times what this server's own frames/s make of its frames; 0: any time"
+    )
+    scan_every_s: float = _described(60.0, "seconds between two looks of `process --watch` into the subjects folder")
+    rest_s: float = _described(
+        300.0, "a scan takes a video without a raw_session.flag only if its file has not changed for so many seconds"
+    )
+    stop_grace_s: float = _described(
+        30.0, "seconds that `process --watch` waits for running jobs on SIGTERM before it gives them back"
+    )
+    hours: str = _described("always", "when jobs may be started: always, or as in 19:00-07:30 (local time)")
+    gpu_lock: Path | None = _described(
+        None, "ibllib's lock of the GPU, which is respected; without it ~/.one/gpu.lock of whoever runs the queue"
+    )
+    min_free_gb: float = _described(
+        1.0, "no job is started with less room than this (10^9 bytes) beside what it writes, on any disk that it uses"
+    )
+    start_held: bool = _described(
+        True, "the first `process --watch` of a server with a backlog holds the queue until somebody releases it"
+    )
+    on_attention: tuple[str, ...] = _described(
+        (),
+        "a command and its arguments, run when a job failed for good or the queue stands still; gets JSON on its input",
+    )
+    on_attention_every_s: float = _described(600.0, "at least so many seconds lie between two runs of on_attention")
+    standstill_s: float = _described(
+        1800.0, "jobs wait, none was started and none runs for so many seconds: the queue stands still"
+    )
+    log_limit_mb: float = _described(16.0, "a job's log is cut in its middle when it is longer (10^6 bytes)")
+    keep_days: float = _described(
+        180.0, "`process --watch` removes the folders of jobs that ended so many days ago; 0: never. Tables stay"
     )
     slurm: dict[str, Any] = _described({}, "options of the Slurm executor (not used yet)")
     windows: dict[str, Any] = _described(
@@ -81,6 +115,7 @@ _PATHS = {name for name, f in _SETTABLE.items() if "Path" in str(f.type)}
 _NUMBERS = {name for name, f in _SETTABLE.items() if f.type == "float"}
 _SWITCHES = {name for name, f in _SETTABLE.items() if f.type == "bool"}
 _TABLES = {name for name, f in _SETTABLE.items() if "dict" in str(f.type)}
+_LISTS = {name for name, f in _SETTABLE.items() if "tuple" in str(f.type)}
 
 
 def user_file() -> Path | None:
@@ -132,6 +167,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
         return _number(name, value, where)
     if name in _SWITCHES:
         return _switch(name, value, where)
+    if name in _LISTS:
+        return _list(name, value, where)
     wanted = "a table" if name in _TABLES else "a text"
     if not isinstance(value, dict if name in _TABLES else str):
         raise UserError("settings.invalid", f"{where}: {name} must be {wanted}, not {value!r}")
@@ -155,6 +192,17 @@ def _number(name: str, value: Any, where: str) -> float:
     return number
 
 
+def _list(name: str, value: Any, where: str) -> tuple[str, ...]:
+    """A TOML array of texts; in the environment words as a shell takes them."""
+    try:
+        words = shlex.split(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise UserError("settings.invalid", f"{where}: {name}: {error}") from error
+    if not isinstance(words, list) or not all(isinstance(word, str) and word and "\0" not in word for word in words):
+        raise UserError("settings.invalid", f"{where}: {name} must be a list of texts, not {value!r}")
+    return tuple(words)
+
+
 def _switch(name: str, value: Any, where: str) -> bool:
     """A TOML boolean, or its word in the environment."""
     known = {"true": True, "false": False}
@@ -166,4 +214,6 @@ def _switch(name: str, value: Any, where: str) -> bool:
 
 def as_data(settings: Settings) -> dict[str, Any]:
     """The settings as plain values, for `config show` and the provenance."""
-    return {name: str(value) if isinstance(value := getattr(settings, name), Path) else value for name in _SETTABLE}
+    plain = {Path: str, tuple: list}
+    values = {name: getattr(settings, name) for name in _SETTABLE}
+    return {name: next((to(v) for kind, to in plain.items() if isinstance(v, kind)), v) for name, v in values.items()}

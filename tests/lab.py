@@ -16,8 +16,10 @@ import av
 import numpy as np
 import yaml
 
+from iblvideo_admin import settings
 from iblvideo_admin.queue.job import Request
 from iblvideo_admin.queue.ledger import Job, Ledger
+from iblvideo_admin.queue.orphans import Orphans
 from iblvideo_admin.rigs import CAMERAS, NETWORKS
 from iblvideo_admin.sessions import Video
 
@@ -52,6 +54,8 @@ class Lab:
             "IBLVIDEO_ADMIN_DLC_PYTHON": str(self.python),
             "IBLVIDEO_ADMIN_TOOLCHAIN": "dlc-tf1-cpu",
             "IBLVIDEO_ADMIN_RETRY_WAIT_S": "0.1",
+            "IBLVIDEO_ADMIN_REST_S": "0",
+            "IBLVIDEO_ADMIN_MIN_FREE_GB": "0.01",
         }
 
     def session(self, subject: str = "KS001", date: str = "2026-01-15", number: str = "001") -> Path:
@@ -138,6 +142,8 @@ class Nobody:
 
     def ended(self, job: Job) -> None: ...
 
+    def idle(self, reason: str) -> None: ...
+
 
 def add_job(ledger: Ledger, subject: str = "KS001", camera: str = "left") -> Job:
     video = Video(Path("/data/Subjects") / subject / "2026-01-15/001", CAMERAS[camera])
@@ -171,3 +177,8 @@ def sleeper(lab: Lab) -> dict[str, str]:
     slow.write_text("#!/bin/sh\nexec sleep 60\n")
     slow.chmod(0o755)
     return {"IBLVIDEO_ADMIN_DLC_PYTHON": str(slow)}
+
+
+def recover(ledger: Ledger, retry_wait_s: float = 0.0) -> None:
+    """What a worker that starts does with the jobs of one that was killed."""
+    Orphans(ledger, settings.Settings(retry_wait_s=retry_wait_s), lambda _: False).look()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "iblvideo_admin"
-BENEATH_ALL = {"errors", "files", "interruption", "rigs", "sessions", "settings", "toolchains", ""}
+BENEATH_ALL = {"errors", "files", "interruption", "rigs", "sessions", "settings", "systemd", "toolchains", ""}
 MAY_IMPORT = {
     "engines": set(),
     "tracking": {"engines"},
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "errors": set(),
     "files": set(),
     "interruption": set(),
+    "systemd": set(),
     "rigs": set(),
     "sessions": set(),
     "settings": set(),

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from iblvideo_admin.cli.options import CameraName, Json
+from iblvideo_admin.cli.options import CameraName, Json, globbed, path
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.interruption import end_on_sigterm
 from iblvideo_admin.result import Result
@@ -18,17 +18,10 @@ Executor = Literal["local", "slurm"]
 Source = Literal["local", "alyx"]
 
 
-def _path(text: str) -> Path:
-    """An empty path is a variable that was not set; it must not mean the folder one is in."""
-    if not text:
-        raise typer.BadParameter("the path is empty")
-    return Path(text)
-
-
 def process(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(parser=_path, metavar="[PATH]...", help="Videos, sessions, or folders of sessions."),
+        typer.Argument(parser=path, metavar="[PATH]...", help="Videos, sessions, or folders of sessions."),
     ] = None,
     camera: Annotated[list[CameraName] | None, typer.Option(help="Only these cameras (may be repeated).")] = None,
     engine: Annotated[EngineChoice, typer.Option(help="Override the toolchain's engine.")] = "auto",
@@ -36,6 +29,12 @@ def process(
     source: Annotated[Source, typer.Option(help="Where the jobs come from.")] = "local",
     since: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only sessions of this day or later.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on until SIGTERM: look for new sessions, and track them.")
+    ] = False,
+    gpu: Annotated[
+        list[int] | None, typer.Option(min=0, metavar="N", help="Only on this GPU (may be repeated).")
     ] = None,
     windows: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Anchor points by hand, where the network finds nothing.")
@@ -46,8 +45,10 @@ def process(
     json: Json = False,
 ) -> Result:
     """Track videos: those named, or all new ones in the subjects folder."""
+    from dataclasses import replace
+
     from iblvideo_admin import settings
-    from iblvideo_admin.cli.watching import Watcher
+    from iblvideo_admin.cli.watching import watcher
     from iblvideo_admin.queue import processing
 
     if executor == "slurm":
@@ -56,9 +57,16 @@ def process(
         raise UserError("alyx.not_available", "jobs cannot be taken from Alyx by this version")
     if overwrite and not paths:
         raise UserError("usage", "--overwrite needs a PATH", "Name what is to be tracked again.")
+    if watch and (overwrite or max_jobs or dry_run):
+        raise UserError("usage", "--watch goes with neither --overwrite nor --max-jobs nor --dry-run")
     end_on_sigterm()
+
+    def load() -> settings.Settings:
+        loaded = settings.load()
+        return replace(loaded, gpus=",".join(map(str, gpu))) if gpu else loaded
+
     wishes = processing.Wishes(
-        paths=tuple(paths or ()),
+        paths=globbed(paths or []),
         cameras=tuple(choice.value for choice in camera or ()),
         engine=engine,
         since=since.strftime("%Y-%m-%d") if since else "",
@@ -67,6 +75,6 @@ def process(
         overwrite=overwrite,
     )
     if dry_run:
-        return processing.dry_run(wishes, settings.load())
-    with Watcher() as watcher:
-        return processing.process(wishes, settings.load(), watcher)
+        return processing.dry_run(wishes, load())
+    with watcher() as observer:
+        return processing.watch(wishes, load, observer) if watch else processing.process(wishes, load(), observer)

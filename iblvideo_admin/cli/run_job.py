@@ -21,14 +21,15 @@ def run_job(
 
     from iblvideo_admin import settings
     from iblvideo_admin.queue import run_job as work
+    from iblvideo_admin.queue.outcome import TRY_AGAIN
 
     end_on_sigterm()
     try:
         result = work.run_job(folder, settings.load())
     except KeyboardInterrupt:
-        return Result("run-job", {}, work.TRY_AGAIN, (Problem("interrupted", "interrupted", "Run it again."),))
+        return Result("run-job", {}, TRY_AGAIN, (Problem("interrupted", "interrupted", "Run it again."),))
     except UserError as error:
-        exit_code = work.TRY_AGAIN if error.transient else error.exit_code
+        exit_code = TRY_AGAIN if error.transient else error.exit_code
         return Result("run-job", {}, exit_code, (Problem.of(error),))
     problems = () if not result.code else (Problem(result.code, result.message, result.remedy),)
     return Result("run-job", asdict(result), result.exit_code, problems)

@@ -1,66 +1,53 @@
-"""Jobs that somebody must run: here, or by the worker that lives already, whose place is taken when it ends."""
+"""Jobs that another worker runs: told to whoever watches, as if they were our own."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
-from iblvideo_admin.queue import worker
-from iblvideo_admin.queue.ledger import Ledger
+from iblvideo_admin.queue.ledger import Job, Ledger
+from iblvideo_admin.queue.observer import Observer
 from iblvideo_admin.queue.states import ENDED
 
-_LOOK_S = 0.5
-
-
-def run_or_follow(
-    ledger: Ledger,
-    numbers: Collection[int],
-    observer: worker.Observer,
-    retry_wait_s: float,
-    *,
-    most: int | None = None,
-) -> None:
-    """Return when the jobs have ended, at most ``most`` of them, or the queue is held."""
-    jobs = Followed(ledger, numbers, observer)
-    while (lease := worker.worker_lease(ledger)) is None:
-        jobs.look()
-        if jobs.over(most):
-            return
-        time.sleep(_LOOK_S)
-    with lease:
-        jobs.look()
-        left = None if most is None else most - jobs.ended
-        worker.drain(ledger, observer, retry_wait_s, only=numbers, most=left)
+_EVERY_S = 0.5
 
 
 class Followed:
-    """Jobs that another worker of this state folder runs (that worker may have come for others only)."""
+    """``only`` those jobs, and of them those that are not ours."""
 
-    def __init__(self, ledger: Ledger, numbers: Collection[int], observer: worker.Observer) -> None:
+    def __init__(
+        self, ledger: Ledger, only: Collection[int] | None, observer: Observer, is_mine: Callable[[Job], bool]
+    ) -> None:
         self._ledger, self._observer = ledger, observer
-        self._numbers = numbers
+        self._only, self._is_mine = only, is_mine
         self._seen: dict[int, str] = {}
+        self._looked_at = -float("inf")
         self.ended = 0
+        """How many ended in another worker's hands."""
+
+    def forget(self, number: int) -> None:
+        """We run it ourselves."""
+        self._seen.pop(number, None)
 
     def look(self) -> None:
         """Tell the observer what has happened since the last look."""
-        for job in self._ledger.jobs():
-            if job.id not in self._numbers:
+        if self._only is None or time.monotonic() - self._looked_at < _EVERY_S:
+            return
+        self._looked_at = time.monotonic()
+        for number in self._only:
+            if self._seen.get(number) in ENDED:
                 continue
-            status, before = job.state.status, self._seen.get(job.id)
-            self._seen[job.id] = status
+            job = self._ledger.job(number)
+            if self._is_mine(job):
+                self._seen.pop(number, None)
+                continue
+            status, before = job.state.status, self._seen.get(number)
+            self._seen[number] = status
             if status == "Started":
                 if before != status:
                     self._observer.started(job)
-                if (progress := self._ledger.paths(job.id).read_progress()) is not None:
+                if (progress := self._ledger.paths(number).read_progress()) is not None:
                     self._observer.progress(job, progress)
             elif before == "Started":
                 self._observer.ended(job)
             self.ended += before is not None and before not in ENDED and status in ENDED
-
-    def over(self, most: int | None) -> bool:
-        """Whether nothing is left to wait for."""
-        now = set(self._seen.values())
-        if "Started" in now:
-            return False
-        return "Waiting" not in now or self._ledger.held() is not None or (most is not None and self.ended >= most)

@@ -8,27 +8,35 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
+import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import read_json, write_json
+from iblvideo_admin.files import read_json, sync_folder, write_json
 from iblvideo_admin.sessions import Video
 from iblvideo_admin.tracking.windows_file import Points
 
 SCHEMA = 1
+_REMOVED = ".removed-"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a job is to do."""
+    """What a job is to do.
+
+    ``token`` is this wish's own name.  It goes into the provenance of the table, so that whoever finds the table
+    in its place knows whether this very wish was fulfilled.
+    """
 
     video: str
     engine: str = "auto"
     overwrite: bool = False
     windows: Points | None = None
     schema: int = field(default=SCHEMA)
+    token: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
 
     def target(self) -> Video:
         """The video that is meant."""
@@ -43,7 +51,7 @@ class JobPaths:
 
     @property
     def request(self) -> Path:
-        """What was asked; written once."""
+        """What was asked."""
         return self.folder / "job.json"
 
     @property
@@ -65,6 +73,15 @@ class JobPaths:
     def lock(self) -> Path:
         """Held by whoever runs the job."""
         return self.folder / "lock"
+
+    def make(self, request: Request) -> None:
+        """The folder with what is asked.  Raises ``state.not_usable``."""
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self.write_request(request)
+            sync_folder(self.folder.parent)
+        except OSError as error:
+            raise UserError("state.not_usable", f"{self.folder} cannot be written: {error.strerror}") from error
 
     def write_request(self, request: Request) -> None:
         """Store what is asked."""
@@ -90,16 +107,41 @@ class JobPaths:
         """Keep the result of an earlier attempt under its number."""
         if self.result.exists():
             os.replace(self.result, self.folder / f"result.{attempt}.json")
+            sync_folder(self.folder)
         self.progress.unlink(missing_ok=True)
+
+    def cut_log(self, limit: int) -> None:
+        """Keep the beginning and the end of a log that has grown too long; who writes to it goes on at its end."""
+        try:
+            if (size := self.log.stat().st_size) <= limit:
+                return
+            with open(self.log, "r+b") as file:
+                begin = file.read(limit // 8)
+                file.seek(size - limit // 4)
+                end = file.read(limit // 4)
+                file.seek(0)
+                file.truncate()
+                file.write(begin + f"\n... {size - len(begin) - len(end)} bytes left out ...\n".encode() + end)
+        except OSError:  # a full disk: there will be another time
+            return
+
+    def set_folder_aside(self) -> None:
+        """Rename the folder, for :func:`remove_set_aside`.  Raises ``state.not_usable``."""
+        try:
+            os.replace(self.folder, self.folder.with_name(f"{_REMOVED}{self.folder.name}-{uuid.uuid4().hex}"))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise UserError("state.not_usable", f"{self.folder}: {error.strerror}") from error
 
 
 def _request(content: dict[str, Any]) -> Request:
     windows = content.get("windows")
     points = {str(name): (float(x), float(y)) for name, (x, y) in windows.items()} if windows else None
-    video, engine = content["video"], content.get("engine", "auto")
-    if not (isinstance(video, str) and isinstance(engine, str)):
+    video, engine, token = content["video"], content.get("engine", "auto"), content.get("token", "")
+    if not (isinstance(video, str) and isinstance(engine, str) and isinstance(token, str)):
         raise TypeError
-    return Request(video, engine, bool(content.get("overwrite")), points)
+    return Request(video, engine, bool(content.get("overwrite")), points, token=token)
 
 
 def is_number(value: object) -> bool:
@@ -110,3 +152,17 @@ def is_number(value: object) -> bool:
 def job_folder(state_dir: Path, number: int) -> JobPaths:
     """The folder of a job."""
     return JobPaths(state_dir / "jobs" / f"{number:06d}")
+
+
+def remove_set_aside(state_dir: Path) -> None:
+    """Remove the folders that were set aside, also those that a crash has left."""
+    for folder in (state_dir / "jobs").glob(f"{_REMOVED}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def job_folders(state_dir: Path) -> dict[int, JobPaths]:
+    """All folders that are called as a job's, by number."""
+    with os.scandir(state_dir / "jobs") as entries:
+        names = [entry.name for entry in entries if entry.name.isascii() and entry.name.isdecimal() and entry.is_dir()]
+    folders = {int(name): job_folder(state_dir, int(name)) for name in sorted(names)}
+    return {number: paths for number, paths in folders.items() if paths.folder.name in names}

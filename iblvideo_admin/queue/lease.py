@@ -19,29 +19,65 @@ class Lease:
     @classmethod
     def take(cls, path: Path) -> Lease | None:
         """The lease, or None where somebody else has it.  Raises ``state.not_usable``."""
+        while True:
+            try:
+                descriptor = _open(path)
+            except OSError as error:
+                raise UserError("state.not_usable", f"the lock {path} cannot be opened: {error.strerror}") from error
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return None
+            except OSError as error:
+                os.close(descriptor)
+                raise UserError("state.not_usable", f"{path} lies on a file system without locks") from error
+            if _is_at(path, descriptor):
+                return cls(path, descriptor)
+            os.close(descriptor)  # its last holder has removed it meanwhile: this one keeps nobody out
+
+    @classmethod
+    def inherited(cls, path: Path, descriptor: int) -> Lease | None:
+        """The lease that the process which started this one took for us; None where it is another file's."""
         try:
-            descriptor = _open(path)
-        except OSError as error:
-            raise UserError("state.not_usable", f"the lock {path} cannot be opened: {error.strerror}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except OSError as error:
-            os.close(descriptor)
-            raise UserError("state.not_usable", f"{path} lies on a file system without locks") from error
-        return cls(path, descriptor)
+            if _is_at(path, descriptor):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ours already: this waits for nobody
+                os.set_inheritable(descriptor, False)
+                return cls(path, descriptor)
+        except OSError:
+            pass
+        return None
 
     def release(self) -> None:
         """Give it back (a child that inherited it still holds it)."""
         os.close(self.descriptor)
+
+    def discard(self) -> None:
+        """Give it back and remove its file, where that is allowed: nobody comes back to it."""
+        with suppress(OSError):
+            self.path.unlink()
+        self.release()
 
     def __enter__(self) -> Lease:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.release()
+
+
+def is_taken(path: Path) -> bool:
+    """Whether somebody holds a lease just now; a file that is not there is nobody's."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def make_folder(folder: Path) -> None:
@@ -52,6 +88,13 @@ def make_folder(folder: Path) -> None:
             folder.chmod(0o1777)
     except OSError as error:
         raise UserError("state.not_usable", f"lock_dir {folder} cannot be made: {error.strerror}") from error
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _open(path: Path) -> int:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
-import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.queue import schema
 from iblvideo_admin.queue.job import JobPaths, Request, job_folder
-from iblvideo_admin.queue.states import TRANSITIONS, State, Waiting, from_data
+from iblvideo_admin.queue.states import CLOCK_SLACK_S, TRANSITIONS, Held, Started, State, Waiting, from_data
+from iblvideo_admin.queue.whole_queue import WholeQueue
 from iblvideo_admin.sessions import Video
 
 LARGEST_NUMBER = 2**63 - 1  # of SQLite
+_RECENT = 50  # jobs of a camera, for this server's own speed
+_COLUMNS = (
+    "id, video, subject, date, number, camera, priority, attempts, deaths, wish, acknowledged, pruned, created, state"
+)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A row of the ledger."""
+    """A row of the ledger.
+
+    ``attempts`` are those that count, ``deaths`` how often its process died by itself; ``wish`` is ``cancel`` where
+    a person wants a running job to end; ``acknowledged`` and ``pruned`` are when that happened, or None.
+    """
 
     id: int
     video: str
@@ -34,6 +37,10 @@ class Job:
     camera: str
     priority: int
     attempts: int
+    deaths: int
+    wish: str
+    acknowledged: float | None
+    pruned: float | None
     created: float
     state: State
 
@@ -47,37 +54,8 @@ class Job:
         return {**vars(self), "status": self.state.status, "state": self.state.as_data(), "session": self.session}
 
 
-@dataclass(frozen=True)
-class Event:
-    """A change of a job."""
-
-    time: float
-    status: str
-    who: str
-    why: str
-
-
-class Ledger:
+class Ledger(WholeQueue):
     """The ledger of a state folder, made on first use.  Raises ``state.not_usable``."""
-
-    def __init__(self, state_dir: Path) -> None:
-        self.state_dir = state_dir
-        path = state_dir / "ledger.sqlite"
-        try:
-            (state_dir / "jobs").mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            if not schema.is_current(self._db):
-                with self.transaction():
-                    schema.migrate(self._db, f"the ledger in {state_dir}")
-        except (OSError, sqlite3.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise UserError("state.not_usable", f"{path} cannot be used: {reason}") from error
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
 
     def __enter__(self) -> Ledger:
         return self
@@ -85,47 +63,74 @@ class Ledger:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    # ---------------------------------------------------------------------------------------- jobs
+    # ---------------------------------------------------------------------------------------- changes
 
-    def add(self, video: Video, request: Request) -> Job:
-        """A new job for a video, Waiting.  One video has one job: use :meth:`job_of` first."""
+    def add(self, video: Video, request: Request, *, priority: int = 0, number: int | None = None) -> Job:
+        """A new job for a video, Waiting.  One video has one job: use :meth:`job_of` first.
+
+        ``number`` is that of a folder which is there already.
+        """
         now = time.time()
         state = Waiting(now)
         with self.transaction():
-            row = (str(video.path), video.subject, video.date, video.number, video.camera.name, now)
-            cursor = self._db.execute(
-                "INSERT INTO jobs (video, subject, date, number, camera, created, status, state)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*row, state.status, json.dumps(state.as_data())),
-            )
-            number = int(cursor.lastrowid or 0)
-            paths = job_folder(self.state_dir, number)
-            self._folder(paths, request)
+            fresh = number is None
+            if number is None:
+                number = self._free_number()
+            self._db.execute(
+                "INSERT INTO jobs (id, video, subject, date, number, camera, priority, created, since, status, state)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (number, str(video.path), video.subject, video.date, video.number, video.camera.name, priority,
+                 now, now, state.status, json.dumps(state.as_data())),
+            )  # fmt: skip
+            if fresh:
+                self.paths(number).make(request)
             self._note(number, state.status, "added")
         return self.job(number)
 
     def again(self, job: Job, request: Request, why: str) -> Job:
-        """Put an ended job back to Waiting, with a new request."""
-        self.paths(job.id).set_aside(job.attempts)
-        self._folder(self.paths(job.id), request)
+        """Put an ended job back to Waiting, with a new request, as if it had never been tried."""
         with self.transaction():
-            self._db.execute("UPDATE jobs SET attempts = 0 WHERE id = ?", (job.id,))
-        return self.move(job.id, Waiting(time.time()), why)
+            paths = self.paths(job.id)
+            paths.make(request)
+            # from here on the folder says "not done": a crash before the ledger says so is settled by a repair
+            paths.set_aside(job.attempts)
+            self._db.execute(
+                "UPDATE jobs SET attempts = 0, deaths = 0, wish = '', acknowledged = NULL, pruned = NULL WHERE id = ?",
+                (job.id,),
+            )
+            return self.move(job.id, Waiting(time.time()), why)
 
-    def move(self, number: int, state: State, why: str, *, attempts: int | None = None) -> Job:
-        """Change a job's state.  Raises ``queue.not_possible`` where the table of transitions forbids it."""
+    def move(self, number: int, state: State, why: str, *, attempts: int = 0, deaths: int = 0) -> Job:
+        """Change a job's state, and add to what is counted.
+
+        Raises ``queue.not_possible`` where the table of transitions forbids it.
+        """
         with self.transaction():
             job = self.job(number)
             if state.status not in TRANSITIONS[job.state.status]:
                 raise UserError(
                     "queue.not_possible", f"job {number} is {job.state.status} and cannot become {state.status}"
                 )
+            self._store(number, state, why)
+            wish = job.wish if state.status == "Started" else ""
             self._db.execute(
-                "UPDATE jobs SET status = ?, state = ?, attempts = ? WHERE id = ?",
-                (state.status, json.dumps(state.as_data()), job.attempts if attempts is None else attempts, number),
+                "UPDATE jobs SET attempts = attempts + ?, deaths = deaths + ?, wish = ? WHERE id = ?",
+                (attempts, deaths, wish, number),
             )
-            self._note(number, state.status, why)
         return self.job(number)
+
+    def correct(self, number: int, state: State, why: str) -> Job:
+        """Make a row say what its folder says, whatever it said before."""
+        with self.transaction():
+            self._store(number, state, why)
+        return self.job(number)
+
+    def claim(self, number: int, started: Started) -> Job | None:
+        """A Waiting job, Started by whoever asks; None where it is not Waiting any more, or the queue is held now."""
+        with self.transaction():
+            if self.job(number).state.status != "Waiting" or self.hold_now() is not None:
+                return None
+            return self.move(number, started, f"started on {started.device}")
 
     def amend(self, number: int, state: State) -> None:
         """Complete what is known of a job's state; its status stays."""
@@ -134,6 +139,15 @@ class Ledger:
                 "UPDATE jobs SET state = ? WHERE id = ? AND status = ?",
                 (json.dumps(state.as_data()), number, state.status),
             )
+
+    def mark(self, number: int, **columns: Any) -> Job:
+        """Set ``priority``, ``wish``, ``acknowledged``, ``pruned`` or what is counted; the state stays."""
+        with self.transaction():
+            for name, value in columns.items():
+                self._db.execute(f"UPDATE jobs SET {name} = ? WHERE id = ?", (value, number))  # noqa: S608  our own names
+        return self.job(number)
+
+    # ---------------------------------------------------------------------------------------- questions
 
     def job(self, number: int) -> Job:
         """A job by its number.  Raises ``queue.job_unknown``."""
@@ -151,95 +165,82 @@ class Ledger:
         marks = ", ".join("?" * len(statuses))
         return list(self._select(f"WHERE status IN ({marks}) ORDER BY id" if statuses else "ORDER BY id", statuses))
 
+    def last(self, status: str) -> Job | None:
+        """The job that is of this status since the latest time."""
+        return next(self._select("WHERE status = ? ORDER BY since DESC LIMIT 1", (status,)), None)
+
     def numbers(self, *statuses: str) -> set[int]:
         """The numbers of the jobs of some statuses: cheaper than the jobs."""
         marks = ", ".join("?" * len(statuses))
         return {number for (number,) in self._rows(f"SELECT id FROM jobs WHERE status IN ({marks})", statuses)}  # noqa: S608
 
     def next(self, now: float, only: Collection[int] | None = None) -> Job | None:
-        """The job to run now: Waiting and due, highest priority first, then the oldest."""
-        for job in self._select("WHERE status = 'Waiting' ORDER BY priority DESC, id"):
-            if (only is None or job.id in only) and isinstance(job.state, Waiting) and job.state.is_due(now):
-                return job
-        return None
+        """The job to run now: Waiting and due, highest priority first, then the oldest (the lowest number).
+
+        A job waits no longer than it was told to, and one whose state is from the future (the clock was set back)
+        not at all.  ``only`` limits the choice to these jobs.
+        """
+        rows = self._rows(
+            "SELECT id FROM jobs WHERE status = 'Waiting' AND (due <= ? OR since > ?) ORDER BY priority DESC, id",
+            (now, now + CLOCK_SLACK_S),
+        )
+        number = next((number for (number,) in rows if only is None or number in only), None)
+        return None if number is None else self.job(number)
+
+    def wishes(self) -> set[int]:
+        """The running jobs that a person wants to end."""
+        return {number for (number,) in self._rows("SELECT id FROM jobs WHERE wish = 'cancel' AND status = 'Started'")}
+
+    def overdue_holds(self, now: float) -> list[Job]:
+        """Held jobs whose time has come."""
+        held = (job for job in self.jobs("Held") if isinstance(job.state, Held))
+        return [job for job in held if isinstance(job.state, Held) and 0 < job.state.until <= now]
 
     def counts(self) -> dict[str, int]:
         """The number of jobs in each status, all of them named."""
         found = dict(self._rows("SELECT status, count(*) FROM jobs GROUP BY status"))
         return {status: found.get(status, 0) for status in TRANSITIONS}
 
-    def events(self, number: int) -> list[Event]:
-        """What happened to a job, oldest first."""
-        rows = self._rows("SELECT time, status, who, why FROM events WHERE job = ? ORDER BY rowid", (number,))
-        return [Event(*row) for row in rows]
+    def statuses(self) -> dict[str, str]:
+        """Of every video that has a job, by its path."""
+        return dict(self._rows("SELECT video, status FROM jobs"))
+
+    def speeds(self) -> dict[str, float]:
+        """Frames per second of whole jobs, by camera, over this server's latest Complete ones."""
+        rows = self._rows(
+            "SELECT camera, sum(frames), sum(seconds) FROM (SELECT camera, json_extract(state, '$.frames') AS frames,"
+            " json_extract(state, '$.seconds') AS seconds, row_number() OVER (PARTITION BY camera ORDER BY since DESC)"
+            " AS place FROM jobs WHERE status = 'Complete') WHERE place <= ? AND frames > 0 GROUP BY camera",
+            (_RECENT,),
+        )
+        return {camera: frames / seconds for camera, frames, seconds in rows if seconds > 0}
+
+    def select(self, where: str, values: Iterable[Any]) -> list[Job]:
+        """The jobs of a condition of :mod:`queue.listing`."""
+        return list(self._select(where, values))
 
     def paths(self, number: int) -> JobPaths:
         """A job's folder."""
         return job_folder(self.state_dir, number)
 
-    # ---------------------------------------------------------------------------------------- the whole queue
-
-    def held(self) -> str | None:
-        """Why no job may be started, by whom and since when; None where the queue runs."""
-        held, since, who, why = next(self._rows("SELECT held, since, who, why FROM queue"))
-        if not held:
-            return None
-        return f"by {who} since {time.strftime('%Y-%m-%d %H:%M', time.localtime(since))}" + (f": {why}" if why else "")
-
-    def hold(self, held: bool, why: str = "") -> None:
-        """Hold or release the whole queue; running jobs go on."""
-        with self.transaction():
-            self._db.execute("UPDATE queue SET held = ?, since = ?, who = ?, why = ?", (held, time.time(), _who(), why))
-            self._note(None, "held" if held else "released", why)
-
     # ---------------------------------------------------------------------------------------- helpers
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Nobody else writes until it ends, and an exception undoes it all; inside another it is a part of that."""
-        if self._db.in_transaction:
-            yield
-            return
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._rollback()
-            raise UserError("state.not_usable", f"the ledger in {self.state_dir} cannot be written: {error}") from error
-        except BaseException:
-            self._rollback()
-            raise
+    def _store(self, number: int, state: State, why: str) -> None:
+        data = state.as_data()
+        self._db.execute(
+            "UPDATE jobs SET status = ?, state = ?, since = ?, due = ?, code = ? WHERE id = ?",
+            (state.status, json.dumps(data), state.since, data.get("not_before", 0.0), data.get("code", ""), number),
+        )
+        self._note(number, state.status, why)
 
-    def _folder(self, paths: JobPaths, request: Request) -> None:
-        try:
-            paths.folder.mkdir(exist_ok=True)
-            paths.write_request(request)
-        except OSError as error:
-            raise UserError("state.not_usable", f"{paths.folder} cannot be written: {error.strerror}") from error
+    def _free_number(self) -> int:
+        """The next number without a folder: one of a job that was never entered is for a repair to look at."""
+        number = next((seq for (seq,) in self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")), 0) + 1
+        while self.paths(number).request.exists():
+            number += 1
+        return int(number)
 
     def _select(self, where: str, values: Iterable[Any] = ()) -> Iterator[Job]:
         """Jobs, one by one: who wants the first of many does not pay for all."""
-        columns = "id, video, subject, date, number, camera, priority, attempts, created, state"
-        for row in self._rows(f"SELECT {columns} FROM jobs {where}", values):  # noqa: S608  our own text
+        for row in self._rows(f"SELECT {_COLUMNS} FROM jobs {where}", values):  # noqa: S608  our own text
             yield Job(*(*row[:-1], from_data(json.loads(row[-1]))))
-
-    def _rows(self, question: str, values: Iterable[Any] = ()) -> Iterator[Any]:
-        try:
-            yield from self._db.execute(question, tuple(values))
-        except sqlite3.Error as error:
-            raise UserError("state.not_usable", f"the ledger in {self.state_dir} cannot be read: {error}") from error
-
-    def _note(self, number: int | None, status: str, why: str) -> None:
-        self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (time.time(), number, status, _who(), why))
-
-    def _rollback(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
-
-
-def _who() -> str:
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,21 @@ from iblvideo_admin.errors import FAILED, UserError
 from iblvideo_admin.files import exists
 from iblvideo_admin.gpu import choice, inventory
 from iblvideo_admin.queue import plan as planning
-from iblvideo_admin.queue import worker
-from iblvideo_admin.queue.following import run_or_follow
+from iblvideo_admin.queue import repair
 from iblvideo_admin.queue.ledger import Job, Ledger
+from iblvideo_admin.queue.observer import Observer
+from iblvideo_admin.queue.rest import Rest
+from iblvideo_admin.queue.service import Service
 from iblvideo_admin.queue.states import ENDED, Complete, Errored, Held
+from iblvideo_admin.queue.stopping import Stop
+from iblvideo_admin.queue.worker import Worker
 from iblvideo_admin.result import Problem, Result
 from iblvideo_admin.rigs import CAMERAS
+from iblvideo_admin.sessions import Video
 from iblvideo_admin.settings import Settings
 from iblvideo_admin.tracking import windows_file
 from iblvideo_admin.tracking.track import networks_of
+from iblvideo_admin.tracking.windows_file import Points
 
 COMMAND = "process"
 
@@ -36,17 +43,60 @@ class Wishes:
     windows: Path | None = None
     max_jobs: int | None = None
     overwrite: bool = False
+    below: str = ""
+    priority: int = 0
 
     def cover(self, job: Job) -> bool:
         """Whether a job that is in the queue already is among what was asked for."""
         return job.date >= self.since and (not self.cameras or job.camera in self.cameras)
 
+    def points(self) -> dict[str, Points] | None:
+        """The windows' anchors by hand.  Raises ``windows.invalid``."""
+        return windows_file.read(self.windows) if self.windows else None
+
+    def plan(self, settings: Settings, rest: Rest) -> planning.Plan:
+        """Which videos are meant, and why others are not.  Without paths the subjects folder is scanned."""
+        named = bool(self.paths)
+        if not named and not exists(settings.subjects_dir):
+            raise UserError(
+                "settings.invalid",
+                f"there is no subjects folder {settings.subjects_dir}",
+                "Mount it, or set subjects_dir (IBLVIDEO_ADMIN_SUBJECTS_DIR).",
+            )
+        try:
+            return planning.plan(
+                self.paths or (settings.subjects_dir,),
+                settings,
+                cameras=self.cameras,
+                since=self.since,
+                overwrite=self.overwrite and named,
+                below=self.below,
+                unrest=(lambda _: "") if named else rest.unrest,
+            )
+        except UserError as error:
+            if named or error.code != "path.no_videos":
+                raise
+            return planning.Plan((), ())  # an empty subjects folder is no mistake of the user's
+
+    def enter(
+        self, videos: Iterable[Video], ledger: Ledger, points: dict[str, Points] | None, *, named: bool
+    ) -> list[Job]:
+        """Make or find their jobs."""
+        return planning.enter(
+            videos,
+            ledger,
+            engine=self.engine,
+            overwrite=self.overwrite or bool(self.below),
+            windows=points,
+            named=named,
+            priority=self.priority,
+        )
+
 
 def dry_run(wishes: Wishes, settings: Settings) -> Result:
     """What ``process`` would do; changes nothing."""
-    if wishes.windows:
-        windows_file.read(wishes.windows)
-    planned = _plan(wishes, settings)
+    wishes.points()
+    planned = wishes.plan(settings, Rest(settings.rest_s))
     start.engine_name(wishes.engine, settings, choice.resolve(settings, inventory.look()))
     days, unknown = _days(planned.wanted, settings)
     data = {
@@ -59,30 +109,31 @@ def dry_run(wishes: Wishes, settings: Settings) -> Result:
     return Result(COMMAND, data, *_failures(planned, []))
 
 
-def process(wishes: Wishes, settings: Settings, observer: worker.Observer) -> Result:
+def process(wishes: Wishes, settings: Settings, observer: Observer) -> Result:
     """Queue the videos, run them here or follow the worker that lives already, and report each.
 
     Without paths the subjects folder is scanned and the whole queue is drained.
     """
-    points = windows_file.read(wishes.windows) if wishes.windows else None
-    planned = _plan(wishes, settings)
+    points = wishes.points()
+    planned = wishes.plan(settings, Rest(settings.rest_s))
     _require_ready(wishes, settings)
     named = bool(wishes.paths)
-    with Ledger(settings.state_dir) as ledger:
-        jobs = planning.enter(
-            planned.wanted, ledger, engine=wishes.engine, overwrite=wishes.overwrite, windows=points, named=named
-        )
+    ledger, changes = repair.open_repaired(settings)
+    with ledger, Stop() as stop:
+        videos = planned.wanted if named else planning.unknown(planned.wanted, ledger)
+        jobs = wishes.enter(videos, ledger, points, named=named)
         # what a person holds back is no failure of a scan
         mine = {job.id: job for job in jobs if named or job.state.status != "Held"}
         if not named:
             mine |= {job.id: job for job in ledger.jobs("Waiting", "Started") if wishes.cover(job)}
-        run_or_follow(ledger, mine.keys(), observer, settings.retry_wait_s, most=wishes.max_jobs)
+        Worker(ledger, settings, observer, stop, only=mine.keys(), most=wishes.max_jobs).run()
         ended = [ledger.job(number) for number, job in mine.items() if named or job.state.status not in ENDED]
         held = ledger.held()
         data = {
             "jobs": [_told(job) for job in ended],
             "skipped": [_skipped(skipped) for skipped in planned.skipped],
             "queue": ledger.counts(),
+            "repaired": [change.as_data() for change in changes],
         }
     exit_code, problems = _failures(planned, ended)
     if held is not None and any(job.state.status == "Waiting" for job in ended):
@@ -91,26 +142,35 @@ def process(wishes: Wishes, settings: Settings, observer: worker.Observer) -> Re
     return Result(COMMAND, data, exit_code, problems)
 
 
-def _plan(wishes: Wishes, settings: Settings) -> planning.Plan:
-    paths = wishes.paths or (settings.subjects_dir,)
-    if not wishes.paths and not exists(settings.subjects_dir):
-        raise UserError(
-            "settings.invalid",
-            f"there is no subjects folder {settings.subjects_dir}",
-            "Mount it, or set subjects_dir (IBLVIDEO_ADMIN_SUBJECTS_DIR).",
-        )
-    try:
-        return planning.plan(
-            paths,
-            settings,
-            cameras=wishes.cameras,
-            since=wishes.since,
-            overwrite=wishes.overwrite and bool(wishes.paths),
-        )
-    except UserError as error:
-        if wishes.paths or error.code != "path.no_videos":
-            raise
-        return planning.Plan((), ())  # an empty subjects folder is no mistake of the user's
+def watch(wishes: Wishes, load: Callable[[], Settings], observer: Observer) -> Result:
+    """Do so until SIGTERM; ``load`` reads the settings, at SIGHUP once more."""
+    points, settings = wishes.points(), load()
+    _require_ready(wishes, settings)
+    with Stop() as stop:
+        ledger, changes = repair.open_repaired(settings)
+        for change in changes:
+            observer.idle(str(change))
+        with ledger:
+            service = Service(
+                ledger, load, observer, wishes.plan, lambda v, to: wishes.enter(v, to, points, named=False), stop
+            )
+            return Result(
+                COMMAND, {"watched": True, "queue": service.run(), "repaired": [c.as_data() for c in changes]}
+            )
+
+
+def add(wishes: Wishes, settings: Settings) -> Result:
+    """Queue the videos that are named, and return."""
+    points = wishes.points()
+    planned = wishes.plan(settings, Rest(settings.rest_s))
+    with Ledger(settings.state_dir) as ledger:
+        jobs = wishes.enter(planned.wanted, ledger, points, named=True)
+        data = {
+            "jobs": [_told(job) for job in jobs],
+            "skipped": [_skipped(skipped) for skipped in planned.skipped],
+            "held": ledger.held(),
+        }
+    return Result("queue add", data, *_failures(planned, []))
 
 
 def _require_ready(wishes: Wishes, settings: Settings) -> None:
@@ -137,8 +197,6 @@ def _told(job: Job) -> dict[str, Any]:
     state = job.state.as_data()
     told = {"id": job.id, "video": job.video, "session": job.session, "camera": job.camera, **state}
     if isinstance(job.state, Complete):
-        from iblvideo_admin.sessions import Video
-
         told["output"] = str(Video.at(Path(job.video)).table)
     return told
 
@@ -166,11 +224,14 @@ def _held(job: Job, state: Held) -> UserError:
     return UserError("queue.held", held, f"`iblvideo-admin queue release {job.id}`")
 
 
-def _days(videos: tuple[Any, ...], settings: Settings) -> tuple[float | None, list[str]]:
+def _days(videos: tuple[Video, ...], settings: Settings) -> tuple[float | None, list[str]]:
     """Days that this server would work, from its own frames/s per camera; and the cameras it has no figure for."""
     from iblvideo_admin.tracking.video import Reader
 
-    speeds = _speeds(settings)
+    speeds: dict[str, float] = {}
+    if exists(settings.state_dir / "ledger.sqlite"):
+        with Ledger(settings.state_dir) as ledger:
+            speeds = ledger.speeds()
     unknown = sorted({video.camera.name for video in videos} - speeds.keys())
     seconds = 0.0
     for video in videos:
@@ -180,18 +241,4 @@ def _days(videos: tuple[Any, ...], settings: Settings) -> tuple[float | None, li
             seconds += Reader(video.path).expected / speeds[video.camera.name]
         except UserError:  # it will be told when it is its turn
             continue
-    return (round(seconds / 86400, 4) if len(speeds) else None), unknown
-
-
-def _speeds(settings: Settings) -> dict[str, float]:
-    """Frames per second of whole jobs, by camera, over the jobs that are Complete."""
-    if not exists(settings.state_dir / "ledger.sqlite"):
-        return {}
-    frames: dict[str, int] = {}
-    spent: dict[str, float] = {}
-    with Ledger(settings.state_dir) as ledger:
-        for job in ledger.jobs("Complete"):
-            if isinstance(job.state, Complete) and job.state.frames:
-                frames[job.camera] = frames.get(job.camera, 0) + job.state.frames
-                spent[job.camera] = spent.get(job.camera, 0.0) + job.state.seconds
-    return {camera: frames[camera] / spent[camera] for camera in frames if spent[camera] > 0}
+    return (round(seconds / 86400, 4) if speeds else None), unknown

@@ -7,81 +7,33 @@ end with the last process that uses them.
 from __future__ import annotations
 
 import errno
-import math
 import os
 import time
 import traceback
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from iblvideo_admin import interruption
 from iblvideo_admin.engines import start
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import read_json, write_hint, write_json
 from iblvideo_admin.gpu import choice, inventory
 from iblvideo_admin.gpu.inventory import Inventory
-from iblvideo_admin.queue.job import JobPaths, Request, is_number
+from iblvideo_admin.queue import room
+from iblvideo_admin.queue.job import JobPaths, Request
 from iblvideo_admin.queue.lease import Lease, make_folder
+from iblvideo_admin.queue.outcome import JobResult, failed
+from iblvideo_admin.queue.reporter import Reporter
 from iblvideo_admin.sessions import Video, require_inside
 from iblvideo_admin.settings import Settings
 from iblvideo_admin.toolchains import Toolchain
-from iblvideo_admin.tracking import windows_file
-from iblvideo_admin.tracking.track import Progress, Tracked, track
+from iblvideo_admin.tracking import table, windows_file
+from iblvideo_admin.tracking.track import Tracked, track
 from iblvideo_admin.tracking.windows_file import Points
 
-COMPLETE, TRY_AGAIN, FINAL = 0, 75, 1
-_WRITE_EVERY_S = 0.5
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """What became of a job; ``status`` is Complete or Errored."""
-
-    status: str
-    started: float
-    ended: float
-    code: str = ""
-    message: str = ""
-    remedy: str = ""
-    transient: bool = False
-    frames: int = 0
-    fps: float = 0.0
-    sha256: str = ""
-    output: str = ""
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """The contract's exit status of ``run-job``."""
-        if self.status == "Complete":
-            return COMPLETE
-        return TRY_AGAIN if self.transient else FINAL
-
-
-def read_result(paths: JobPaths) -> JobResult | None:
-    """The result of a job; None while there is none, or where it is damaged."""
-    content = read_json(paths.result) or {}
-    known = JobResult.__dataclass_fields__
-    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in content.items() if key in known}
-    try:
-        result = JobResult(**values)
-    except TypeError:  # a field is missing
-        return None
-    return result if _is_sound(result) else None
-
-
-def _is_sound(result: JobResult) -> bool:
-    """Whether every field is what it should be: the ledger and all that reads it rely on that."""
-    numbers = (result.started, result.ended, result.frames, result.fps)
-    texts = (result.code, result.message, result.remedy, result.sha256, result.output, *result.warnings)
-    return (
-        result.status in ("Complete", "Errored")
-        and bool(result.code) == (result.status == "Errored")
-        and isinstance(result.warnings, tuple)
-        and all(map(is_number, numbers))
-        and all(isinstance(text, str) for text in texts)
-    )
+LOCK_VARIABLE = "IBLVIDEO_ADMIN_JOB_LOCK"  # the descriptor of the job's lock, where a worker holds it for us already
+_LEASE_S = 1.0  # who only looks whether a lease is taken holds it for a moment
 
 
 def run_job(folder: Path, settings: Settings) -> JobResult:
@@ -93,37 +45,56 @@ def run_job(folder: Path, settings: Settings) -> JobResult:
     paths = JobPaths(folder)
     request = paths.read_request()
     started = time.time()
-    try:
-        lock = Lease.take(paths.lock)
-        if lock is None:
-            raise UserError("queue.busy", f"job {folder.name} is run by another process")
-        with lock, open(paths.log, "ab") as log:
-            tracked = _tracked(paths, request, settings, lock, log)
-        result = _complete(request, tracked, started)
-    except UserError as error:
-        result = failed(error, started)
-    except Exception as error:  # noqa: BLE001  a bug ends the job, not the worker; the trace is in the log
-        traceback.print_exc()
-        result = failed(_no_room(error) or UserError("bug", f"{type(error).__name__}: {error}"), started)
-    try:
-        write_json(paths.result, asdict(result))
-    except OSError as error:
-        raise (_no_room(error) or UserError("state.not_usable", f"{paths.result}: {error.strerror}")) from error
+    lock = _own_lock(paths)
+    if lock is None:  # whoever runs it writes its result
+        return failed(UserError("queue.busy", f"job {folder.name} is run by another process"), started)
+    with lock:
+        result = _result(paths, request, settings, lock, started)
+        try:
+            result.write(paths)
+        except OSError as error:
+            raise (_no_room(error) or UserError("state.not_usable", f"{paths.result}: {error.strerror}")) from error
     return result
 
 
+def _own_lock(paths: JobPaths) -> Lease | None:
+    try:
+        descriptor = int(os.environ.pop(LOCK_VARIABLE, ""))
+    except ValueError:
+        descriptor = -1
+    return (Lease.inherited(paths.lock, descriptor) if descriptor > 2 else None) or Lease.take(paths.lock)
+
+
+def _result(paths: JobPaths, request: Request, settings: Settings, lock: Lease, started: float) -> JobResult:
+    try:
+        with open(paths.log, "ab") as log:
+            tracked = _tracked(paths, request, settings, lock, log)
+        return _complete(request, tracked, started)
+    except UserError as error:
+        return failed(error, started)
+    except Exception as error:  # noqa: BLE001  a bug ends the job, not the worker; the trace is in the log
+        traceback.print_exc()
+        return failed(_no_room(error) or UserError("bug", f"{type(error).__name__}: {error}"), started)
+
+
 def _tracked(paths: JobPaths, request: Request, settings: Settings, lock: Lease, log: IO[bytes]) -> Tracked | None:
-    """Track the video under its leases; None where a table is there already."""
+    """Track the video under its leases; None where a table is there already that is not this wish's."""
     video = request.target()
     require_inside(video, settings.subjects_dir)
-    if os.path.lexists(video.table) and not request.overwrite:
-        return None
+    if os.path.lexists(video.table):
+        if (delivered := _delivered(video, request)) is not None:
+            interruption.ignore()
+            table.copy_provenance(video)  # the crash may have come before that
+            return delivered
+        if not request.overwrite:
+            return None
+    room.require(settings, video)
     cards = inventory.look()
     toolchain = choice.resolve(settings, cards)
     start.engine_name(request.engine, settings, toolchain)
     gpu = _card(settings, cards, toolchain)
     make_folder(settings.lock_dir)
-    with _lease(settings, video.key, f"{video.path}") as mine, _lease(settings, gpu or "cpu", "the device") as device:
+    with _lease(settings, gpu or "cpu", "the device") as device, _video_lease(settings, video) as mine:
         inherited = (lock.descriptor, mine.descriptor, device.descriptor)
         with start.start(settings, toolchain, log, gpu=gpu, lease=inherited) as engine:
             try:
@@ -134,13 +105,32 @@ def _tracked(paths: JobPaths, request: Request, settings: Settings, lock: Lease,
                     by_hand=_windows(request, settings, video),
                     replace=request.overwrite,
                     even_offsets=settings.even_offsets,
-                    about=_about(toolchain, cards, gpu),
+                    about={
+                        **_about(toolchain, cards, gpu),
+                        "job": {"folder": paths.folder.name, "token": request.token},
+                    },
                     pictures=paths.folder,
-                    progress=_Reporter(paths),
+                    progress=Reporter(paths),
                     placing=interruption.ignore,  # a table in its place has its result
                 )
             except FileExistsError:  # somebody delivered it while we worked
                 return None
+
+
+def _delivered(video: Video, request: Request) -> Tracked | None:
+    """What an earlier attempt at this very wish put into place before it was killed."""
+    if not request.token:
+        return None
+    try:
+        made = table.provenance_of(video.table)
+        if made is None or made["job"]["token"] != request.token:
+            return None
+        frames, tracking = int(made["video"]["frames"]), float(made["seconds"]["tracking"])
+        spent = sum(map(float, made["seconds"].values()))
+        digest, warnings = table.sha256_of(video), tuple(map(str, made["warnings"]))
+    except (OSError, ValueError, LookupError, TypeError):  # no table of ours, whatever it is
+        return None
+    return Tracked(frames, spent, frames / max(tracking, 1e-9), digest, warnings)
 
 
 def _complete(request: Request, tracked: Tracked | None, started: float) -> JobResult:
@@ -167,35 +157,39 @@ def _no_room(error: Exception) -> UserError | None:
     return None
 
 
-def failed(error: UserError, started: float) -> JobResult:
-    """The result of a job that ended with an error."""
-    return JobResult(
-        "Errored",
-        started,
-        time.time(),
-        code=error.code,
-        message=error.message,
-        remedy=error.remedy,
-        transient=error.transient,
-    )
-
-
 def _lease(settings: Settings, name: str, what: str) -> Lease:
-    lease = Lease.take(settings.lock_dir / name)
-    if lease is None:
-        raise UserError("queue.busy", f"{what} is in use by another process")
+    end = time.monotonic() + _LEASE_S
+    while (lease := Lease.take(settings.lock_dir / name)) is None:
+        if time.monotonic() > end:
+            raise UserError("queue.busy", f"{what} is in use by another process")
+        time.sleep(0.05)
     return lease
 
 
+@contextmanager
+def _video_lease(settings: Settings, video: Video) -> Iterator[Lease]:
+    lease = _lease(settings, video.key, str(video.path))
+    try:
+        yield lease
+    finally:
+        lease.discard()
+
+
 def _card(settings: Settings, cards: Inventory, toolchain: Toolchain) -> str:
-    """The UUID of the card to use; empty for a toolchain without GPU.  Raises ``engine.failed``."""
+    """The UUID of the card to use; empty for a toolchain without GPU.  Raises ``gpu.lost`` or ``engine.failed``."""
     if not toolchain.needs_gpu:
         return ""
     mine = choice.allowed(settings, cards)
+    if not mine and cards.problem is not None:
+        raise UserError("gpu.lost", f"the driver tells of no GPU: {cards.problem}")
     unsuitable = choice.unsuitable(toolchain, mine)
     for gpu in mine:
         if gpu not in unsuitable:
             return gpu.uuid
+    if any(gpu.lost for gpu in mine):
+        raise UserError(
+            "gpu.lost", f"the driver has lost {', '.join(gpu.name or gpu.uuid for gpu in mine if gpu.lost)}"
+        )
     raise UserError("engine.failed", f"there is no GPU here that toolchain {toolchain.name} can use")
 
 
@@ -210,32 +204,3 @@ def _windows(request: Request, settings: Settings, video: Video) -> Points | Non
 def _about(toolchain: Toolchain, cards: Inventory, gpu: str) -> dict[str, Any]:
     used = next((card.as_data() for card in cards.gpus if card.uuid == gpu), None)
     return {"toolchain": toolchain.name, "gpu": used, "driver": cards.driver}
-
-
-class _Reporter:
-    """Writes progress.json at most twice a second."""
-
-    def __init__(self, paths: JobPaths) -> None:
-        self._path = paths.progress
-        self._written = -math.inf
-        self._stage, self._since = "", 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if progress.stage != self._stage:
-            self._stage, self._since = progress.stage, now
-        if now - self._written < _WRITE_EVERY_S:
-            return
-        self._written = now
-        fps = progress.done / (now - self._since) if now > self._since else 0.0
-        write_hint(
-            self._path,
-            {
-                "stage": progress.stage,
-                "done": progress.done,
-                "total": progress.total,
-                "fps": round(fps, 2),
-                "eta_s": round((progress.total - progress.done) / fps, 1) if fps else None,
-                "written": time.time(),
-            },
-        )

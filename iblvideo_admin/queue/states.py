@@ -28,25 +28,28 @@ class Waiting(State):
     not_before: float = 0.0
     because: str = ""
 
-    def is_due(self, now: float) -> bool:
-        """Whether it may run.  A state from the future says that the clock was set back: then it waits no longer."""
-        return self.not_before <= now or self.since > now + CLOCK_SLACK_S
-
 
 @dataclass(frozen=True)
 class Held(State):
-    """Not to be run until somebody releases it."""
+    """Not to be run until somebody releases it, or ``until`` has come (0: never by itself).
+
+    ``code`` is set where the queue itself holds it: a person should look.
+    """
 
     status = "Held"
     because: str = ""
+    until: float = 0.0
+    code: str = ""
 
 
 @dataclass(frozen=True)
 class Started(State):
-    """A child process runs it."""
+    """A child process runs it: ``pid``, on ``device``, started by ``worker`` (see :mod:`queue.slots`)."""
 
     status = "Started"
     pid: int = 0
+    device: str = ""
+    worker: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,208 +1,286 @@
-"""The worker: takes jobs in order, runs each as a child, and enters in the ledger what became of it."""
+"""The worker: takes jobs in order, runs each as a child at a device, and enters in the ledger what became of it.
+
+Several workers may serve one state folder: each has its own devices (:mod:`queue.slots`), and a job is claimed in one
+transaction.  A worker that has no device follows what the others do with its jobs.
+"""
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, Protocol
+import uuid
+from collections.abc import Collection
+from pathlib import Path
 
 from iblvideo_admin import interruption
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.queue.job import JobPaths
+from iblvideo_admin.queue import filesystem, room, settle
+from iblvideo_admin.queue.child import GRACE_S, Child
+from iblvideo_admin.queue.devices import Look
+from iblvideo_admin.queue.following import Followed
 from iblvideo_admin.queue.lease import Lease
 from iblvideo_admin.queue.ledger import Job, Ledger
-from iblvideo_admin.queue.run_job import JobResult, failed, read_result
-from iblvideo_admin.queue.states import ENDED, Complete, Errored, Started, State, Waiting
+from iblvideo_admin.queue.observer import Observer
+from iblvideo_admin.queue.orphans import Orphans
+from iblvideo_admin.queue.outcome import failed
+from iblvideo_admin.queue.slots import Slot, has_worker
+from iblvideo_admin.queue.states import ENDED, Started, Waiting
+from iblvideo_admin.queue.stopping import Stop
+from iblvideo_admin.sessions import Video
+from iblvideo_admin.settings import Settings
 
-ATTEMPTS = 3
-GRACE_S = 2.0  # who presses Ctrl-C waits three seconds at most
-_LOOK_S = 0.2
-
-
-class Observer(Protocol):
-    """Is told what happens, for people who watch."""
-
-    def started(self, job: Job) -> None:
-        """A job begins."""
-
-    def progress(self, job: Job, progress: dict[str, Any]) -> None:
-        """What the job's progress.json says now."""
-
-    def ended(self, job: Job) -> None:
-        """A job has its outcome, or is back in the queue."""
+LOOK_S = 0.2
+_DEVICES_EVERY_S = 5.0
+_FRESH_S = 2.0
+_ORPHANS_EVERY_S = 0.5
+_AGAIN_S = 5.0
 
 
-def worker_lease(ledger: Ledger) -> Lease | None:
-    """The right to be the worker of this state folder; None where one lives already."""
-    return Lease.take(ledger.state_dir / "worker.lock")
+class Worker:
+    """Runs jobs until none is left: all, or ``only`` those; at most ``most``.
 
-
-def recover(ledger: Ledger, retry_wait_s: float) -> None:
-    """Settle what an earlier worker left as Started: its result if there is one, else back to Waiting.
-
-    Only the holder of the worker's lease may call it.  A job whose child still lives stays as it is.
+    A ``patient`` one (the service) outlives whatever keeps it from working: it says why and tries again.  Others
+    raise ``state.not_usable``.
     """
-    for job in ledger.jobs("Started"):
-        paths = ledger.paths(job.id)
-        lock = Lease.take(paths.lock) if paths.folder.is_dir() else nullcontext()
-        if lock is None:
-            continue
-        with lock:
-            result = read_result(paths)
-            if result is not None:
-                settle(ledger, job, result, retry_wait_s)
-            else:
-                ledger.move(job.id, Waiting(time.time(), because="its worker ended"), "its worker ended")
 
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        observer: Observer,
+        stop: Stop,
+        *,
+        only: Collection[int] | None = None,
+        most: int | None = None,
+        patient: bool = False,
+    ) -> None:
+        filesystem.require_locks(ledger.state_dir)
+        self.settings = settings
+        self.slots: dict[str, Slot] = {}
+        self.trouble = ""  # why nothing can be done at all, where that is so
+        self.token = uuid.uuid4().hex
+        self._ledger, self._observer, self._stop = ledger, observer, stop
+        self._only, self._most, self._patient = only, most, patient
+        self._begun = 0
+        self._told = ""
+        self._followed = Followed(ledger, only, observer, self._is_mine)
+        self._orphans = Orphans(ledger, settings, self._has_owner)
+        self._look: Look | None = None
+        self._looked_at = self._orphans_at = -float("inf")
 
-def drain(
-    ledger: Ledger,
-    observer: Observer,
-    retry_wait_s: float,
-    *,
-    only: Collection[int] | None = None,
-    most: int | None = None,
-) -> None:
-    """Run jobs until none is left to run: all, or ``only`` those; at most ``most``.
+    # ---------------------------------------------------------------------------------------- from the outside
 
-    Raises ``interrupted`` on SIGINT or SIGTERM after the running job went back to Waiting.
-    """
-    recover(ledger, retry_wait_s)
-    done = 0
-    while most is None or done < most:
-        if ledger.held() is not None:
+    def run(self) -> None:
+        """Work until :meth:`is_over`.  Raises KeyboardInterrupt after the running jobs went back to the queue."""
+        try:
+            while not self.is_over():
+                self.turn()
+                if self._stop.asked:
+                    raise KeyboardInterrupt
+                self._stop.wait(LOOK_S)
+        finally:
+            self.leave("interrupted")
+
+    def turn(self, *, start: bool = True) -> None:
+        """Look at everything once; ``start`` says whether new jobs may begin."""
+        self.trouble = ""
+        try:
+            self._devices()
+            self._settle_orphans()
+            wishes = self._ledger.wishes() if self.running() else set()
+            for slot in self.slots.values():
+                self._serve(slot, wishes)
+            if start:
+                for slot in self.slots.values():
+                    self._begin(slot)
+            self._followed.look()
+        except UserError as error:
+            if not self._patient:
+                raise
+            self.trouble = error.message
+        self._tell_idle()
+
+    def is_over(self) -> bool:
+        """Whether nothing is left to be done."""
+        if self.running():
+            return False
+        if self._most is not None and self._begun + self._followed.ended >= self._most:
+            return True
+        coming = self._ledger.numbers("Waiting", "Started")
+        mine = coming if self._only is None else coming.intersection(self._only)
+        if self._ledger.hold_now() is not None:
+            return not mine.intersection(self._ledger.numbers("Started"))
+        return not mine
+
+    def running(self) -> list[Slot]:
+        """The devices at which jobs of ours run."""
+        return [slot for slot in self.slots.values() if slot.running]
+
+    def reason(self) -> str:
+        """Why nothing runs, as far as it is known."""
+        reasons = {slot.reason: f"{key}: {slot.reason}" for key, slot in self.slots.items() if slot.reason}
+        return "" if self.running() else self.trouble or "; ".join(reasons.values())
+
+    def reload(self, settings: Settings) -> None:
+        """Work on with other settings; running jobs end as they began."""
+        self.settings = settings
+        self._orphans = Orphans(self._ledger, settings, self._has_owner)
+        self._look, self._looked_at = None, -float("inf")
+
+    def leave(self, why: str) -> None:
+        """End all running jobs within seconds, give them back, and leave the devices."""
+        with interruption.ignored():  # somebody impatient must not leave a job half given back
+            for slot in self.running():
+                slot.end(why)
+            until = time.monotonic() + GRACE_S
+            for slot in self.running():
+                assert slot.child is not None
+                if not slot.child.wait(max(until - time.monotonic(), 0.0)):
+                    slot.child.kill()
+            try:
+                for slot in self.running():
+                    self._settle(slot, gone=True)
+                self._ledger.forget_devices(self.slots)
+            finally:
+                for slot in self.slots.values():
+                    slot.lease.release()
+                self.slots.clear()
+
+    # ---------------------------------------------------------------------------------------- devices and orphans
+
+    def _devices(self) -> None:
+        """Take the places that are free; leave those whose device is gone, once nothing runs there."""
+        if time.monotonic() - self._looked_at < _DEVICES_EVERY_S:
             return
-        orphans = ledger.numbers("Started")  # children of a worker that was killed still use the device
-        job = None if orphans else ledger.next(time.time(), only)
-        if job is None:
-            if not _something_comes(ledger, only):
-                return
-            time.sleep(_LOOK_S)
-            recover(ledger, retry_wait_s)
-            continue
-        run(ledger, job, observer, retry_wait_s)
-        done += ledger.job(job.id).state.status in ENDED
+        devices = {device.key: device for device in self._fresh_look(0.0).devices()}
+        for key, device in devices.items():
+            if key not in self.slots and (slot := Slot.take(self._ledger, device)) is not None:
+                self.slots[key] = slot
+                slot.reason = "none yet"
+                slot.tell(self._ledger, "")
+        for key in [key for key, slot in self.slots.items() if key not in devices and not slot.running]:
+            self._ledger.forget_devices([key])
+            self.slots.pop(key).lease.release()
+        if not devices:
+            raise UserError("gpu.none", self._fresh_look(_FRESH_S).nothing())
 
+    def _fresh_look(self, max_age_s: float) -> Look:
+        if self._look is None or time.monotonic() - self._looked_at > max_age_s:
+            self._look = Look.now(self.settings)
+            self._looked_at = time.monotonic()
+        return self._look
 
-def run(ledger: Ledger, job: Job, observer: Observer, retry_wait_s: float) -> None:
-    """Run one job as a child process and settle it."""
-    paths = ledger.paths(job.id)
-    damage = _damage(paths)
-    # Set aside, entered, started, in this order: a worker that is killed in between leaves what recover() settles
-    if damage is None:
-        with _state_refusals(paths):
+    def _settle_orphans(self) -> None:
+        if time.monotonic() - self._orphans_at > _ORPHANS_EVERY_S:
+            self._orphans.look()
+            self._orphans_at = time.monotonic()
+
+    def _is_mine(self, job: Job) -> bool:
+        return any(slot.job is not None and slot.job.id == job.id for slot in self.slots.values())
+
+    def _has_owner(self, job: Job) -> bool:
+        """Whether the worker that started a job lives: it holds the lease of its device."""
+        if self._is_mine(job):
+            return True
+        device = job.state.device if isinstance(job.state, Started) else ""
+        return device not in self.slots and has_worker(self._ledger.state_dir, device)
+
+    # ---------------------------------------------------------------------------------------- jobs
+
+    def _serve(self, slot: Slot, wishes: Collection[int]) -> None:
+        """Look after the job that runs at a device."""
+        if slot.child is None or slot.job is None:
+            return
+        if slot.child.status() is not None:
+            self._settle(slot)
+            return
+        if slot.job.id in wishes:
+            slot.child.end()
+        if (progress := slot.child.look()) is not None:
+            self._observer.progress(slot.job, progress)
+
+    def _settle(self, slot: Slot, *, gone: bool = False) -> None:
+        """Enter what became of it.  ``gone``: whatever became of its process, nobody waits for it any more."""
+        assert slot.child is not None
+        assert slot.job is not None
+        job, status = self._ledger.job(slot.job.id), slot.child.status()
+        retry_wait_s = self.settings.retry_wait_s
+        if job.state.status != "Started":  # a repair was faster
+            pass
+        elif slot.child.why is not None:
+            job = settle.stopped(self._ledger, job, slot.child.why, retry_wait_s)
+        elif slot.given_back or gone or status is None:
+            job = settle.give_back(self._ledger, job, slot.given_back, retry_wait_s)
+        else:
+            job = settle.ended(self._ledger, job, status, retry_wait_s)
+        self._begun -= job.state.status not in ENDED
+        slot.free()
+        self._observer.ended(job)
+
+    def _begin(self, slot: Slot) -> None:
+        """Start the next job at a device, or say why not."""
+        if slot.running or (self._most is not None and self._begun + self._followed.ended >= self._most):
+            return
+        if self._ledger.hold_now() is not None or (job := self._ledger.next(time.time(), self._only)) is None:
+            slot.tell(self._ledger, "")
+            return
+        reason = self._fresh_look(_FRESH_S).why_not(slot.device) or self._no_room(job)
+        slot.tell(self._ledger, reason)
+        if reason:
+            return
+        paths = self._ledger.paths(job.id)
+        lock = Lease.take(paths.lock) if paths.folder.is_dir() else None
+        if lock is None and paths.folder.is_dir():
+            self._later(job, "somebody runs it by hand")
+            return
+        started = Started(time.time(), device=slot.device.key, worker=self.token)
+        try:
+            self._start(slot, job, started, lock)
+        finally:
+            if lock is not None:
+                lock.release()  # the child has it
+
+    def _start(self, slot: Slot, job: Job, started: Started, lock: Lease | None) -> None:
+        """Damage first, then set aside, enter, start: a worker that is killed in between leaves what is settled."""
+        paths = self._ledger.paths(job.id)
+        try:
+            paths.read_request()
             paths.set_aside(job.attempts)
-    job = ledger.move(job.id, Started(time.time()), "started")
-    if damage is not None:
-        observer.ended(settle(ledger, job, failed(damage, job.state.since), retry_wait_s))
-        return
-    child: subprocess.Popen[bytes] | None = None
-    try:
-        child = _start(paths)
-        ledger.amend(job.id, Started(job.state.since, pid=child.pid))
-        observer.started(job)
-        _watch(child, paths, job, observer)
-        job = _settle_child(ledger, job, paths, child.returncode, retry_wait_s)
-    except BaseException:
-        with interruption.ignored():  # somebody impatient must not leave the job half given back
-            if child is not None:
-                _end(child)
-            observer.ended(_give_back(ledger, job, paths, retry_wait_s))
-        raise
-    observer.ended(job)
-
-
-def settle(ledger: Ledger, job: Job, result: JobResult, retry_wait_s: float) -> Job:
-    """Enter a result in the ledger."""
-    # waiting for a device or a video that others use is no attempt
-    attempts = job.attempts + (result.status != "Complete" and result.code != "queue.busy")
-    state: State
-    if result.status == "Complete":
-        spent = result.ended - result.started
-        state = Complete(result.ended, result.frames, result.fps, round(spent, 2), result.sha256, result.warnings)
-        return ledger.move(job.id, state, "tracked", attempts=attempts)
-    if result.transient and attempts < ATTEMPTS:
-        state = Waiting(time.time(), time.time() + retry_wait_s * max(attempts, 1), f"{result.code}: {result.message}")
-        return ledger.move(job.id, state, f"{result.code}, attempt {attempts} of {ATTEMPTS}", attempts=attempts)
-    state = Errored(result.ended, result.code, result.message, result.remedy)
-    return ledger.move(job.id, state, result.code, attempts=attempts)
-
-
-def _damage(paths: JobPaths) -> UserError | None:
-    """What makes this very job impossible to start: a person's hand, or a disk's fault, in its folder."""
-    try:
-        paths.read_request()
-    except UserError as error:
-        return UserError("job.damaged", error.message)
-    return None
-
-
-@contextmanager
-def _state_refusals(paths: JobPaths) -> Iterator[None]:
-    """What no job could do either ends the command: a full or read-only disk, no process to be had."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError("state.not_usable", f"{paths.folder}: {error.strerror}") from error
-
-
-def _start(paths: JobPaths) -> subprocess.Popen[bytes]:
-    with _state_refusals(paths), open(paths.log, "ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "iblvideo_admin", "run-job", str(paths.folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",  # `-m` looks for the package there first: never in the folder that somebody happens to stand in
-        )
-
-
-def _watch(child: subprocess.Popen[bytes], paths: JobPaths, job: Job, observer: Observer) -> None:
-    while child.poll() is None:
-        time.sleep(_LOOK_S)
-        if (progress := paths.read_progress()) is not None:
-            observer.progress(job, progress)
-
-
-def _settle_child(ledger: Ledger, job: Job, paths: JobPaths, status: int, retry_wait_s: float) -> Job:
-    result = read_result(paths)
-    if result is None:
-        how = f"by {_signal(-status)}" if status < 0 else f"with status {status}"
-        message = f"the job's process ended {how} and left no result; its log is {paths.log}"
-        result = failed(UserError("job.died", message), job.state.since)
-    return settle(ledger, job, result, retry_wait_s)
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # those for real time have no names
-        return f"signal {number}"
-
-
-def _give_back(ledger: Ledger, job: Job, paths: JobPaths, retry_wait_s: float) -> Job:
-    """Settle a job whose child we ended: perhaps it was done already."""
-    result = read_result(paths)
-    if result is not None:
-        return settle(ledger, job, result, retry_wait_s)
-    return ledger.move(job.id, Waiting(time.time(), because="interrupted"), "interrupted")
-
-
-def _something_comes(ledger: Ledger, only: Collection[int] | None) -> bool:
-    """Whether a job waits for its back-off, or an orphan of an earlier worker still runs."""
-    coming = ledger.numbers("Waiting", "Started")
-    return bool(coming if only is None else coming.intersection(only))
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End it, by force after a while.  A lost GPU can hold it for ever: its locks stay with it, we go on."""
-    for end in (child.terminate, child.kill):
-        end()
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(GRACE_S)
+        except UserError as error:
+            if (claimed := self._ledger.claim(job.id, started)) is not None:
+                result = failed(UserError("job.damaged", error.message), started.since)
+                settle.write(paths, result)
+                self._observer.ended(settle.settle(self._ledger, claimed, result, self.settings.retry_wait_s))
             return
+        except OSError as error:
+            raise UserError("state.not_usable", f"{paths.folder}: {error.strerror}") from error
+        assert lock is not None
+        speed = self._ledger.speeds().get(job.camera)
+        if (claimed := self._ledger.claim(job.id, started)) is None:
+            return
+        try:
+            child = Child(paths, lock, self.settings, slot.device.gpus, speed)
+        except UserError:
+            self._ledger.move(job.id, Waiting(time.time(), time.time() + _AGAIN_S), "no process could be started")
+            raise
+        self._begun += 1
+        self._followed.forget(job.id)
+        slot.job, slot.child = claimed, child  # whatever fails from here on, it is ended and given back
+        slot.started(claimed, child, self._ledger)
+        self._observer.started(claimed)
+
+    def _tell_idle(self) -> None:
+        if (reason := self.reason()) != self._told:
+            self._told = reason
+            self._observer.idle(reason)
+
+    def _no_room(self, job: Job) -> str:
+        try:
+            room.require(self.settings, Video.at(Path(job.video)))
+        except UserError as error:
+            return error.message if error.code == "disk.full" else ""  # anything else is the job's to say
+        return ""
+
+    def _later(self, job: Job, why: str) -> None:
+        with self._ledger.transaction():
+            if self._ledger.job(job.id).state == job.state:
+                self._ledger.correct(job.id, Waiting(time.time(), time.time() + _AGAIN_S, why), why)

@@ -13,10 +13,9 @@ from iblvideo_admin.errors import UserError
 from iblvideo_admin.files import exists
 from iblvideo_admin.gpu import choice, inventory
 from iblvideo_admin.queue.ledger import Job, Ledger
-from iblvideo_admin.queue.states import STATES, Complete, Errored
+from iblvideo_admin.queue.slots import has_worker
+from iblvideo_admin.queue.states import STATES, Errored, Held
 from iblvideo_admin.settings import Settings
-
-STUCK_S = 600.0  # no new frame for so long
 
 
 def take(settings: Settings) -> dict[str, Any]:
@@ -36,6 +35,7 @@ def take(settings: Settings) -> dict[str, Any]:
         "check": None,
         "service": None,
         "outbox": None,
+        "stuck_after_s": settings.stuck_s,
         **_queue(settings, now),
     }
     snapshot["attention"] = _attention(snapshot)
@@ -44,19 +44,25 @@ def take(settings: Settings) -> dict[str, Any]:
 
 def _queue(settings: Settings, now: float) -> dict[str, Any]:
     none = dict.fromkeys(STATES, 0)
-    empty: dict[str, Any] = {"queue": none, "held": None, "running": [], "last_complete": None, "failures": []}
+    empty: dict[str, Any] = {
+        "queue": none, "held": None, "workers": [], "running": [], "last_complete": None, "failures": []
+    }  # fmt: skip
     if not exists(settings.state_dir / "ledger.sqlite"):
         return empty
     try:
         with Ledger(settings.state_dir) as ledger:
-            complete = [job for job in ledger.jobs("Complete") if isinstance(job.state, Complete)]
-            last = max(complete, key=lambda job: job.state.since, default=None)
+            last = ledger.last("Complete")
             return {
                 "queue": ledger.counts(),
                 "held": ledger.held(),
-                "running": [_running(job, ledger, now) for job in ledger.jobs("Started")],
+                "workers": [
+                    {"device": at.device, "pid": at.pid, "since": at.since, "reason": at.reason}
+                    for at in ledger.devices()
+                    if has_worker(settings.state_dir, at.device)
+                ],
+                "running": [_running(job, ledger, now, settings.stuck_s) for job in ledger.jobs("Started")],
                 "last_complete": _brief(last) if last else None,
-                "failures": [_failed(job) for job in ledger.jobs("Errored")],
+                "failures": [_failed(job) for job in ledger.jobs("Errored", "Held") if _has_failed(job)],
             }
     except UserError as error:
         return {**empty, "problem": error.message}
@@ -66,7 +72,7 @@ def _brief(job: Job) -> dict[str, Any]:
     return {"id": job.id, "session": job.session, "camera": job.camera, **job.state.as_data()}
 
 
-def _running(job: Job, ledger: Ledger, now: float) -> dict[str, Any]:
+def _running(job: Job, ledger: Ledger, now: float, stuck_s: float) -> dict[str, Any]:
     progress = ledger.paths(job.id).read_progress() or {}
     written = progress.get("written", job.state.since)
     return {
@@ -76,13 +82,18 @@ def _running(job: Job, ledger: Ledger, now: float) -> dict[str, Any]:
         "frames_total": progress.get("total"),
         "fps": progress.get("fps"),
         "eta_s": progress.get("eta_s"),
-        "stuck": now - written > STUCK_S,
+        "stuck": now - written > stuck_s,
     }
 
 
+def _has_failed(job: Job) -> bool:
+    """Errored, or Held by the queue itself because its process died."""
+    return isinstance(job.state, Errored) or (isinstance(job.state, Held) and bool(job.state.code))
+
+
 def _failed(job: Job) -> dict[str, Any]:
-    assert isinstance(job.state, Errored)
-    return _brief(job)
+    message = job.state.because if isinstance(job.state, Held) else getattr(job.state, "message", "")
+    return {**_brief(job), "message": message, "acknowledged": job.acknowledged is not None}
 
 
 def _disks(settings: Settings) -> list[dict[str, Any]]:
@@ -108,12 +119,19 @@ def _attention(snapshot: dict[str, Any]) -> list[str]:
     wanted = [
         f"job {failed['id']} ({failed['session']} {failed['camera']}): {failed['code']}: {failed['message']}"
         for failed in snapshot["failures"]
+        if not failed["acknowledged"]
     ]
     wanted += [
-        f"job {job['id']} has had no new frame for {STUCK_S:.0f} s" for job in snapshot["running"] if job["stuck"]
+        f"job {job['id']} has had no new frame for {snapshot['stuck_after_s']:.0f} s"
+        for job in snapshot["running"]
+        if job["stuck"]
     ]
     if snapshot["held"]:
         wanted.append(f"the queue is held {snapshot['held']}")
+    waits = snapshot["queue"]["Waiting"] and not snapshot["running"] and not snapshot["held"]
+    wanted += [
+        f"{at['device']}: no job is started: {at['reason']}" for at in snapshot["workers"] if waits and at["reason"]
+    ]
     wanted += [f"there is no {disk['name']} {disk['path']}" for disk in snapshot["disks"] if not disk["exists"]]
     if snapshot.get("problem"):
         wanted.append(snapshot["problem"])

@@ -56,8 +56,7 @@ def prepare(video: Video) -> None:
     """
     with _refusals(video.alf):
         video.work.mkdir(parents=True, exist_ok=True)
-        for stale in video.work.glob(f"{video.camera.name}-*"):
-            stale.unlink()
+        _remove_stale(video)
         probe = video.work / f"{video.camera.name}-probe.tmp"
         probe.write_bytes(b"\0")
         probe.unlink()
@@ -128,6 +127,30 @@ def provenance_of(path: Path) -> dict[str, Any] | None:
 
     metadata = pq.read_schema(path).metadata or {}
     return json.loads(metadata[METADATA_KEY]) if METADATA_KEY in metadata else None
+
+
+def sha256_of(video: Video) -> str:
+    """Of the table in its place.  Raises OSError."""
+    return sha256(video.table)
+
+
+def copy_provenance(video: Video) -> None:
+    """Write the readable copy anew from the table's own metadata.  Raises ``disk.full``, ``output.not_writable``."""
+    provenance = provenance_of(video.table)
+    if provenance is None:
+        return
+    with _refusals(video.alf):
+        about = {"table": {"name": video.table.name, "sha256": sha256(video.table)}}
+        readable = video.work / f"{video.camera.name}-provenance"
+        write_json(readable, {**provenance, **about})
+        os.replace(readable, video.provenance)
+        _remove_stale(video)
+
+
+def _remove_stale(video: Video) -> None:
+    """What a crash left of an unfinished delivery."""
+    for stale in video.work.glob(f"{video.camera.name}-*"):
+        stale.unlink()
 
 
 def _put(temporary: Path, final: Path) -> bool:

@@ -8,14 +8,16 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import Lab, Nobody, add_job, sleeper, statuses, until
+from lab import Lab, Nobody, add_job, recover, sleeper, statuses, until
 
+from iblvideo_admin import settings
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.queue import hands, plan, worker
 from iblvideo_admin.queue.job import Request
 from iblvideo_admin.queue.lease import Lease
 from iblvideo_admin.queue.ledger import Job, Ledger
 from iblvideo_admin.queue.states import Complete, Held, Started
+from iblvideo_admin.queue.stopping import Stop
 from iblvideo_admin.rigs import CAMERAS
 from iblvideo_admin.sessions import Video
 
@@ -84,7 +86,8 @@ def test_two_who_name_the_same_failed_video(lab: Lab) -> None:
 def test_when_the_worker_ends_who_follows_takes_its_place(lab: Lab) -> None:
     video = lab.video()
     lab.json("queue", "list")
-    other = Lease.take(lab.folder / "state/worker.lock")
+    (lab.folder / "state/workers").mkdir()
+    other = Lease.take(lab.folder / "state/workers/cpu.lock")
     assert other is not None
     with lab.start("process", video.session, "--json") as process:
         until(lambda: statuses(lab) == ["Waiting"])
@@ -122,21 +125,23 @@ def test_impatience_does_not_leave_a_job_behind(lab: Lab) -> None:
     assert statuses(lab) == ["Waiting"]
 
 
-def test_a_worker_killed_before_its_child_lived_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_killed_before_its_child_lived_costs_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass
 
     def kill(*_: object) -> None:
         raise Killed
 
-    with Ledger(tmp_path) as ledger:
-        job = add_job(ledger)
-        monkeypatch.setattr(worker.subprocess, "Popen", kill)
-        monkeypatch.setattr(worker, "_give_back", kill)  # a killed process gives nothing back
+    video = lab.video()
+    monkeypatch.setattr(worker, "Child", kill)
+    with Ledger(lab.folder / "state") as ledger:
+        job = ledger.add(video, Request(str(video.path)))
+        working = worker.Worker(ledger, settings.load(lab.environment), Nobody(), Stop())
         with pytest.raises(Killed):
-            worker.run(ledger, job, Nobody(), 0)
+            working.turn()
         assert ledger.job(job.id).state.status == "Started"
-        worker.recover(ledger, 0)
+        working.slots["cpu"].lease.release()  # as the kernel does for a killed process
+        recover(ledger)
         assert (ledger.job(job.id).state.status, ledger.job(job.id).attempts) == ("Waiting", 0)
 
 
@@ -151,7 +156,7 @@ def test_an_observer_that_breaks_leaves_no_child(lab: Lab, monkeypatch: pytest.M
     with Ledger(lab.folder / "state") as ledger:
         job = ledger.add(video, Request(str(video.path)))
         with pytest.raises(ValueError, match="a bug"):
-            worker.run(ledger, job, Breaking(), 0)
+            worker.Worker(ledger, settings.load(), Breaking(), Stop()).run()
         assert ledger.job(job.id).state.status == "Waiting"
         lock = Lease.take(ledger.paths(job.id).lock)
         assert lock is not None

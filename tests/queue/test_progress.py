@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from iblvideo_admin.queue import run_job
+from iblvideo_admin.queue import reporter
 from iblvideo_admin.queue.job import JobPaths
 from iblvideo_admin.tracking.track import Progress
 
 
 def test_at_most_twice_a_second_with_rate_and_time_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, written = 100.0, []
-    monkeypatch.setattr(run_job.time, "monotonic", lambda: clock)
-    monkeypatch.setattr(run_job, "write_hint", lambda path, content: written.append((clock, path, content)))
-    report = run_job._Reporter(JobPaths(tmp_path))
+    monkeypatch.setattr(reporter.time, "monotonic", lambda: clock)
+    monkeypatch.setattr(reporter, "write_hint", lambda path, content: written.append((clock, path, content)))
+    report = reporter.Reporter(JobPaths(tmp_path))
     report(Progress("starting", 0, 6000))
     clock = 110.0
     for done in range(6001):

@@ -10,7 +10,7 @@ import pytest
 from lab import Lab
 
 from iblvideo_admin.queue.job import JobPaths, Request
-from iblvideo_admin.queue.run_job import read_result
+from iblvideo_admin.queue.outcome import read_result
 from iblvideo_admin.tracking import table
 
 

@@ -11,13 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import Lab, add_job
+from lab import Lab, add_job, recover
 
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.queue import worker
 from iblvideo_admin.queue.job import JobPaths
 from iblvideo_admin.queue.ledger import Ledger
-from iblvideo_admin.queue.run_job import read_result
+from iblvideo_admin.queue.outcome import read_result
 from iblvideo_admin.queue.states import Started, Waiting
 
 # ------------------------------------------------------------------------------------------------ damage by hand
@@ -53,7 +52,7 @@ def test_a_started_job_without_its_folder_is_no_trap(tmp_path: Path) -> None:
         job = add_job(ledger)
         ledger.move(job.id, Started(1.0), "started")
         shutil.rmtree(ledger.paths(job.id).folder)
-        worker.recover(ledger, 0)
+        recover(ledger)
         assert ledger.job(job.id).state.status == "Waiting"
 
 
@@ -75,7 +74,7 @@ def test_a_damaged_result_is_none(tmp_path: Path, content: str) -> None:
         job = add_job(ledger)
         ledger.move(job.id, Started(1.0), "started")
         ledger.paths(job.id).result.write_text(content)
-        worker.recover(ledger, 0)
+        recover(ledger)
         assert ledger.job(job.id).state.status == "Waiting"
 
 
