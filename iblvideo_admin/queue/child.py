@@ -11,7 +11,7 @@ from typing import Any
 
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.queue.job import JobPaths
-from iblvideo_admin.queue.lease import Lease
+from iblvideo_admin.queue.lease import Lease, end_holders, is_taken
 from iblvideo_admin.queue.run_job import LOCK_VARIABLE
 from iblvideo_admin.settings import Settings
 
@@ -45,6 +45,7 @@ class Child:
         self._settings, self._speed = settings, speed
         self._begun = time.monotonic()
         self._asked_at: float | None = None
+        self._gone_at: float | None = None
         self.why: UserError | None = None  # why we end it, where we do
         environment = {**os.environ, LOCK_VARIABLE: str(lock.descriptor)}
         if gpus:
@@ -67,8 +68,15 @@ class Child:
         self._advance = Advance(paths)
 
     def status(self) -> int | None:
-        """How it ended; None while it runs."""
-        return self._process.poll()
+        """How it ended; None while it, or what it started, runs."""
+        status = self._process.poll()
+        if status is None or not is_taken(self.paths.lock):
+            return status
+        # its engine ends by itself when it is gone, unless somebody has stopped it
+        self._gone_at = self._gone_at or time.monotonic()
+        if time.monotonic() - self._gone_at > GRACE_S:
+            end_holders(self.paths.lock)
+        return status if time.monotonic() - self._gone_at > 2 * GRACE_S else None
 
     def look(self) -> dict[str, Any] | None:
         """Its progress; a job that stands still or takes far too long is told to end."""
@@ -101,6 +109,7 @@ class Child:
         """End it by force.  A lost GPU can hold it for ever: its locks stay with it, we go on."""
         self._process.kill()
         self.wait(GRACE_S)
+        end_holders(self.paths.lock)
 
     def _limit_s(self, progress: dict[str, Any] | None) -> float | None:
         """How long it may take, by its frames and this server's own speed; None where either is not known."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from iblvideo_admin.queue import settle
 from iblvideo_admin.queue.child import GRACE_S, Advance
 from iblvideo_admin.queue.job import JobPaths
-from iblvideo_admin.queue.lease import Lease
+from iblvideo_admin.queue.lease import Lease, end_holders
 from iblvideo_admin.queue.ledger import Job, Ledger
 from iblvideo_admin.queue.states import Started
 from iblvideo_admin.settings import Settings
@@ -39,7 +39,7 @@ class Orphans:
             if lock is None:
                 self._still_runs(job, paths)
                 continue
-            with lock:  # whoever else looks after orphans may have been here
+            with lock, self._ledger.transaction():  # whoever else looks after orphans may have been here
                 if (job := self._ledger.job(job.id)).state.status == "Started" and not self._has_owner(job):
                     settle.give_back(self._ledger, job, "its worker ended", self._settings.retry_wait_s)
             self._watched.pop(job.id, None)
@@ -52,7 +52,10 @@ class Orphans:
         assert isinstance(job.state, Started)
         now = time.monotonic()
         asked_at = self._asked_at.setdefault(job.id, now)
-        end_process(job.state.pid, paths, signal.SIGTERM if now - asked_at < GRACE_S else signal.SIGKILL)
+        if now - asked_at < GRACE_S:
+            end_process(job.state.pid, paths, signal.SIGTERM)
+        else:
+            end_holders(paths.lock)
 
 
 def end_process(pid: int, paths: JobPaths, number: signal.Signals) -> None:

@@ -29,6 +29,8 @@ def settle(ledger: Ledger, job: Job, result: JobResult, retry_wait_s: float) -> 
         return ledger.move(job.id, result.as_state(), "tracked" if result.status == "Complete" else result.message)
     counted = result.code not in _NO_ATTEMPT
     attempts = job.attempts + counted
+    if result.transient and job.wish == "cancel":
+        return abandon(ledger, job, "cancelled")
     if result.transient and attempts < ATTEMPTS:
         why = f"{result.code}, attempt {attempts} of {ATTEMPTS}" if counted else result.code
         because = f"{result.code}: {result.message}"

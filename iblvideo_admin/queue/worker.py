@@ -56,7 +56,8 @@ class Worker:
         filesystem.require_locks(ledger.state_dir)
         self.settings = settings
         self.slots: dict[str, Slot] = {}
-        self.trouble = ""  # why nothing can be done at all, where that is so
+        self.trouble = ""  # why nothing can be done just now
+        self._nowhere = ""  # why there is no device for us
         self.token = uuid.uuid4().hex
         self._ledger, self._observer, self._stop = ledger, observer, stop
         self._only, self._most, self._patient = only, most, patient
@@ -118,7 +119,7 @@ class Worker:
     def reason(self) -> str:
         """Why nothing runs, as far as it is known."""
         reasons = {slot.reason: f"{key}: {slot.reason}" for key, slot in self.slots.items() if slot.reason}
-        return "" if self.running() else self.trouble or "; ".join(reasons.values())
+        return "" if self.running() else self.trouble or self._nowhere or "; ".join(reasons.values())
 
     def reload(self, settings: Settings) -> None:
         """Work on with other settings; running jobs end as they began."""
@@ -160,8 +161,11 @@ class Worker:
         for key in [key for key, slot in self.slots.items() if key not in devices and not slot.running]:
             self._ledger.forget_devices([key])
             self.slots.pop(key).lease.release()
+        self._nowhere = "" if self.slots or not self._patient else "other workers have every device"
         if not devices:
-            raise UserError("gpu.none", self._fresh_look(_FRESH_S).nothing())
+            self._nowhere = self._fresh_look(_FRESH_S).nothing()
+            if not self._patient:
+                raise UserError("gpu.none", self._nowhere)
 
     def _fresh_look(self, max_age_s: float) -> Look:
         if self._look is None or time.monotonic() - self._looked_at > max_age_s:
@@ -202,16 +206,17 @@ class Worker:
         """Enter what became of it.  ``gone``: whatever became of its process, nobody waits for it any more."""
         assert slot.child is not None
         assert slot.job is not None
-        job, status = self._ledger.job(slot.job.id), slot.child.status()
-        retry_wait_s = self.settings.retry_wait_s
-        if job.state.status != "Started":  # a repair was faster
-            pass
-        elif slot.child.why is not None:
-            job = settle.stopped(self._ledger, job, slot.child.why, retry_wait_s)
-        elif slot.given_back or gone or status is None:
-            job = settle.give_back(self._ledger, job, slot.given_back, retry_wait_s)
-        else:
-            job = settle.ended(self._ledger, job, status, retry_wait_s)
+        status, retry_wait_s = slot.child.status(), self.settings.retry_wait_s
+        with self._ledger.transaction():  # a person may cancel it at this very moment
+            job = self._ledger.job(slot.job.id)
+            if job.state.status != "Started":  # a repair was faster
+                pass
+            elif slot.child.why is not None:
+                job = settle.stopped(self._ledger, job, slot.child.why, retry_wait_s)
+            elif slot.given_back or gone or status is None:
+                job = settle.give_back(self._ledger, job, slot.given_back, retry_wait_s)
+            else:
+                job = settle.ended(self._ledger, job, status, retry_wait_s)
         self._begun -= job.state.status not in ENDED
         slot.free()
         self._observer.ended(job)
