@@ -85,7 +85,7 @@ def _why_not(video: Video, overwrite: bool, below: tuple[int, ...] | None) -> st
     if below is None:
         return HAS_TABLE if has_table and not overwrite else ""
     if not has_table:
-        return ""
+        return "has no table that older weights could have made"
     try:
         made = table.provenance_of(video.table)
         used = _version(str((made or {})["weights"]["version"]))

@@ -129,12 +129,14 @@ class Service:
     # ---------------------------------------------------------------------------------------- the rest
 
     def _reload(self) -> None:
-        """Take other settings; wrong ones are said, and the old ones stay."""
+        """Take other settings.  With wrong ones no job is started (it reads them, too) until they are mended."""
         try:
             self._settings = self._load()
+            out_of_hours(self._settings.hours, datetime.now().astimezone())
         except UserError as error:
-            self._trouble = f"the settings stay as they were: {error.message}"
+            self._worker.paused = error.message
             return
+        self._worker.paused = ""
         self._telling.settings = self._settings
         self._rest = Rest(self._settings.rest_s)
         self._worker.reload(self._settings)

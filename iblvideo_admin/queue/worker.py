@@ -57,6 +57,7 @@ class Worker:
         self.settings = settings
         self.slots: dict[str, Slot] = {}
         self.trouble = ""  # why nothing can be done just now
+        self.paused = ""  # why no job may be started, whatever the devices say
         self._nowhere = ""  # why there is no device for us
         self.token = uuid.uuid4().hex
         self._ledger, self._observer, self._stop = ledger, observer, stop
@@ -228,7 +229,7 @@ class Worker:
         if self._ledger.hold_now() is not None or (job := self._ledger.next(time.time(), self._only)) is None:
             slot.tell(self._ledger, "")
             return
-        reason = self._fresh_look(_FRESH_S).why_not(slot.device) or self._no_room(job)
+        reason = self.paused or self._fresh_look(_FRESH_S).why_not(slot.device) or self._no_room(job)
         slot.tell(self._ledger, reason)
         if reason:
             return

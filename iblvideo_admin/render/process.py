@@ -35,7 +35,8 @@ def process(data: dict[str, Any]) -> list[str]:
 
 def added(data: dict[str, Any]) -> list[str]:
     """The jobs of ``queue add``."""
-    lines = columns((f"job {job['id']}", job["status"], job["session"], job["camera"]) for job in data["jobs"])
+    rows = ((f"job {job['id']}", job["status"], job["session"], job["camera"]) for job in data["jobs"])
+    lines = columns(rows)
     lines += _skipped(data)
     return [*lines, f"the queue is held {plain(data['held'])}"] if data["held"] else lines or ["nothing to add"]
 

@@ -30,7 +30,7 @@ def show(data: dict[str, Any]) -> list[str]:
 
 def _shown(key: str, value: Any) -> str:
     """A field as a person reads it."""
-    if key in ("created", "since", "not_before"):
+    if key in ("created", "since", "not_before", "until", "acknowledged", "pruned"):
         return when(value) if value else ""
     return "; ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 

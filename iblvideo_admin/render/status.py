@@ -16,6 +16,10 @@ def status(data: dict[str, Any]) -> list[str]:
         ("GPUs", "; ".join(f"{g['index']}: {g['name'] or 'N/A'}" for g in data["gpus"]) or "none"),
         ("queue", (counted or "no jobs") + (f"; held {data['held']}" if data["held"] else "")),
     ]
+    rows += [
+        ("worker", f"{at['device']}, process {at['pid']}" + (f": {at['reason']}" if at["reason"] else ""))
+        for at in data["workers"]
+    ]
     for job in data["running"]:
         fps = f", {job['fps']:g} frames/s" if job["fps"] else ""
         rows.append(("running", f"{job['session']} {job['camera']}: {job['stage']} {job['frames_done']} of "

@@ -45,7 +45,8 @@ def take(settings: Settings) -> dict[str, Any]:
 def _queue(settings: Settings, now: float) -> dict[str, Any]:
     none = dict.fromkeys(STATES, 0)
     empty: dict[str, Any] = {
-        "queue": none, "held": None, "workers": [], "running": [], "last_complete": None, "failures": []
+        "queue": none, "held": None, "held_until": None, "workers": [], "running": [], "last_complete": None,
+        "failures": [],
     }  # fmt: skip
     if not exists(settings.state_dir / "ledger.sqlite"):
         return empty
@@ -55,6 +56,7 @@ def _queue(settings: Settings, now: float) -> dict[str, Any]:
             return {
                 "queue": ledger.counts(),
                 "held": ledger.held(),
+                "held_until": hold.until if (hold := ledger.hold_now()) else None,
                 "workers": [
                     {"device": at.device, "pid": at.pid, "since": at.since, "reason": at.reason}
                     for at in ledger.devices()
@@ -126,7 +128,7 @@ def _attention(snapshot: dict[str, Any]) -> list[str]:
         for job in snapshot["running"]
         if job["stuck"]
     ]
-    if snapshot["held"]:
+    if snapshot["held"] and not snapshot["held_until"]:  # by nobody, or by somebody who may have forgotten it
         wanted.append(f"the queue is held {snapshot['held']}")
     waits = snapshot["queue"]["Waiting"] and not snapshot["running"] and not snapshot["held"]
     wanted += [
