@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/performance.md"
 DLC_PYTHON = ROOT / ".cache/dlc-tf1-cpu/current/bin/python"
 WEIGHTS = ROOT / "iblvideo_admin/demo/weights"
-PARTS = ("passes", "engine", "regions", "memory", "reference")
+PARTS = ("passes", "engine", "regions", "memory", "jobs", "reference")
 ABOUT = """<!-- written by `python -m bench --write` -->
 
 # Performance
