@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from iblvideo_admin.render import check, config, process, queue, status
-from iblvideo_admin.render.text import columns, plain, printable
+from iblvideo_admin.render.text import columns, plain, printable, sentence
 from iblvideo_admin.result import Result
 
 __all__ = ["columns", "plain", "printable", "render"]
@@ -51,8 +51,4 @@ def render(result: Result, *, as_json: bool) -> None:
         return
     for problem in result.errors:
         remedy = f" {problem.remedy}" if problem.remedy else ""
-        sys.stderr.write(f"error {problem.code}: {_ended(plain(problem.message))}{plain(remedy)}\n")
-
-
-def _ended(sentence: str) -> str:
-    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+        sys.stderr.write(f"error {problem.code}: {sentence(plain(problem.message))}{plain(remedy)}\n")

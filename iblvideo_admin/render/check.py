@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from iblvideo_admin.render.text import columns, plain
+from iblvideo_admin.render.text import columns, plain, sentence
 
 
 def check(data: dict[str, Any]) -> list[str]:
@@ -20,13 +20,15 @@ def check(data: dict[str, Any]) -> list[str]:
         if check["status"] == "warn":
             told = ". ".join(text.rstrip(".") for text in (check["evidence"], check["remedy"]) if text)
             lines.append(f"warning, layer {check['layer']} {check['id']}: {plain(told)}")
+    # the lowest layer with a reason of its own, not one that only depends on another
+    unknown = next((check for check in checks if check["status"] == "skip" and check["remedy"]), None)
     if first:
-        lines.append(_told("Wrong first", first))
+        told = _told("Wrong first", first)
+        below = unknown is not None and unknown["layer"] < first["layer"]  # it may be why, so it is told before
+        lines.append(f"{sentence(_told('Not known', unknown))} {told}" if unknown and below else told)
     elif data["verdict"] == "unknown":
-        # the lowest layer with a reason of its own, not one that only depends on another
-        first = next((check for check in checks if check["status"] == "skip" and check["remedy"]), None)
         lines.append(
-            _told("Not known", first) if first else "Not known: none of these layers applies to the toolchain."
+            _told("Not known", unknown) if unknown else "Not known: none of these layers applies to the toolchain."
         )
     return [*lines, f"toolchain for this host: {data['recommended_toolchain']}"]
 

@@ -11,6 +11,11 @@ def plain(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
 
 
+def sentence(text: str) -> str:
+    """The text with a full stop, unless it ends already."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 def printable(text: str) -> str:
     """Lines as they are, without anything else that a terminal would obey."""
     return "\n".join(plain(line.rstrip("\r")).replace("\\t", "    ") for line in text.split("\n"))

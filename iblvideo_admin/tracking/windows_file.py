@@ -35,6 +35,8 @@ def read(path: Path) -> dict[str, Points]:
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError("windows.invalid", f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    if not content:
+        raise UserError("windows.invalid", f"{path} names no camera")
     return checked(content, str(path))
 
 

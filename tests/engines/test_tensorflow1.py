@@ -89,6 +89,7 @@ def test_a_good_one(start: Callable[..., TensorFlow1], pids: Pids) -> None:
 def test_pictures_that_are_not_contiguous(start: Callable[..., TensorFlow1]) -> None:
     images = np.arange(2 * 6 * 5, dtype=np.uint8).reshape(2, 6, 5)[:, ::-1, ::2]
     with start("good") as engine:
+        engine.load([network()])
         points = engine.submit("nose_tip", images).result(PATIENT_S)
     assert points[:, 0, 0].tolist() == images[:, 0, 0].tolist()
     np.testing.assert_allclose(points[:, 0, 1], images.mean(axis=(1, 2)))

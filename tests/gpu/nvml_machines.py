@@ -149,15 +149,17 @@ def _host(name: str, root: Path, libcuda: Path) -> Machine:
 
 def checked(name: str, lab: Lab, common: Path) -> dict[str, Any]:
     """What ``check-gpu --level quick`` says on a machine.  ``common`` holds what all machines share."""
-    case, libraries = CASES[name], _libraries(common)
-    root = lab.folder / "root"
-    _host(name, root, libraries / "driver/libcuda.so.1")
-    if case.library:
-        nvml = library(common, int((case.driver or "0").split(".")[0]))
-    else:  # what cannot be loaded hides the driver that this very machine may have
-        nvml = lab.folder / "nvml"
-        nvml.mkdir()
-        (nvml / "libnvidia-ml.so.1").touch()
+    _host(name, lab.folder / "root", _libraries(common) / "driver/libcuda.so.1")
+    if not CASES[name].library:  # what cannot be loaded hides the driver that this very machine may have
+        (lab.folder / "nvml").mkdir()
+        (lab.folder / "nvml/libnvidia-ml.so.1").touch()
+    return again(name, lab, common)
+
+
+def again(name: str, lab: Lab, common: Path) -> dict[str, Any]:
+    """The same of a machine that is described already."""
+    case, libraries, root = CASES[name], _libraries(common), lab.folder / "root"
+    nvml = library(common, int((case.driver or "0").split(".")[0])) if case.library else lab.folder / "nvml"
     document = lab.json(
         "check-gpu", "--level", "quick", "--toolchain", "dlc-tf1-cuda10.0",
         IBLVIDEO_ADMIN_SYSROOT=str(root),

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from gpu.machines import Machine
 from lab import Lab, until
 
 from iblvideo_admin import settings, toolchains
@@ -62,6 +63,22 @@ def test_one_paragraph_says_what_why_and_what_to_type(lab: Lab) -> None:
     assert "CUDA 10.0 is not there" in told
     assert "Seen: ImportError: libcublas.so.10.0: cannot open shared object file" in told
     assert "What to do: `sh cuda_10.0" in told
+
+
+def test_a_layer_below_that_is_not_known_is_told_before_the_fault(lab: Lab) -> None:
+    """Without a card in the server, CUDA's missing libraries are not what to begin with."""
+    Machine(lab.folder / "root").pci_ids()
+    (lab.folder / "nvml").mkdir()
+    (lab.folder / "nvml/libnvidia-ml.so.1").touch()  # hides the driver that this very machine may have
+    lines = lab.run(
+        "check-gpu", "--level", "quick", "--toolchain", "dlc-tf1-cuda10.0",
+        IBLVIDEO_ADMIN_SYSROOT=str(lab.folder / "root"), IBLVIDEO_ADMIN_CUDA_ROOT="/nowhere",
+        LD_LIBRARY_PATH=str(lab.folder / "nvml"),
+    ).stdout.splitlines()  # fmt: skip
+    assert "fail, layer 9 libraries" in lines[0]
+    [told] = [line for line in lines if "Wrong first: layer 9 libraries: libcudart.so.10.0 is not found" in line]
+    assert told.startswith("Not known: layer 1 pci: there is no NVIDIA card on the PCI bus.")
+    assert "What to do: Put in a card, or use toolchain dlc-tf1-cpu, which needs none. Wrong first" in told
 
 
 def test_a_processor_that_is_too_old(lab: Lab) -> None:

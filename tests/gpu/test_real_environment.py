@@ -6,6 +6,7 @@ Without a card the check ends at layer 12: TensorFlow is imported and finds no d
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
@@ -41,11 +42,13 @@ def environment(dlc_python: Path) -> Path:
     asked = [dlc_python, "-c", "import sys; print(sys.base_prefix)"]
     base = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
     folder = CACHE / "test-tf-gpu"
-    try:
-        module.make(str(folder), str(base / "bin/python3.7"), locks, key)
-    except module.Refused as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"SKIPPED: tensorflow-gpu could not be fetched: {str(error)[-300:]}")
+    with open(CACHE / "test-tf-gpu.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # pytest's workers: the second would remove what the first one is making
+        try:
+            module.make(str(folder), str(base / "bin/python3.7"), locks, key)
+        except module.Refused as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            pytest.skip(f"SKIPPED: tensorflow-gpu could not be fetched: {str(error)[-300:]}")
     return folder
 
 

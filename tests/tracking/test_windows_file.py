@@ -25,6 +25,8 @@ def test_good(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
+        ("", "names no camera"),
+        ("# [left]\n", "names no camera"),
         ("[left\n", "cannot be read"),
         ("x" * 10, "cannot be read"),
         (f"[top]\n{LEFT}", "no camera 'top'"),
