@@ -7,13 +7,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object durably."""
-    temporary = path.with_name(f"{path.name}.tmp")
+    temporary = temporary_of(path)
     try:
         with open(temporary, "w", encoding="utf-8") as file:
             json.dump(content, file, indent=1)
@@ -27,12 +28,18 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_hint(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object that nobody relies on: renamed into place, not synced, failures passed over."""
-    temporary = path.with_name(f"{path.name}.tmp")
+    temporary = temporary_of(path)
     try:
         temporary.write_text(json.dumps(content), encoding="utf-8")
         os.replace(temporary, path)
     except OSError:
-        pass
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def temporary_of(path: Path) -> Path:
+    """What a file is called until it is whole; who is killed leaves it behind."""
+    return path.with_name(f"{path.name}.tmp")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

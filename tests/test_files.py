@@ -84,6 +84,17 @@ def test_hints_never_fail(tmp_path: Path) -> None:
     files.write_hint(tmp_path / "no folder" / "x.json", {"done": 2})
     (tmp_path / "folder.json").mkdir()
     files.write_hint(tmp_path / "folder.json", {"done": 2})
+    assert names(tmp_path) == {"folder.json", "x.json"}
+
+
+def test_a_hint_for_which_there_is_no_room_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str, **more: str) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    files.write_hint(tmp_path / "x.json", {"done": 1})
+    assert not names(tmp_path)
 
 
 @pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])

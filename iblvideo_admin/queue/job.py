@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import read_json, sync_folder, write_json
+from iblvideo_admin.files import read_json, sync_folder, temporary_of, write_json
 from iblvideo_admin.sessions import Video
 from iblvideo_admin.tracking.windows_file import Points
 
@@ -104,11 +104,12 @@ class JobPaths:
         return content if all(is_number(number) for number in numbers) else None
 
     def set_aside(self, attempt: int) -> None:
-        """Keep the result of an earlier attempt under its number."""
+        """Keep the result of an earlier attempt under its number; its progress, whole or not, is of no use."""
         if self.result.exists():
             os.replace(self.result, self.folder / f"result.{attempt}.json")
             sync_folder(self.folder)
-        self.progress.unlink(missing_ok=True)
+        for path in (self.progress, temporary_of(self.progress)):
+            path.unlink(missing_ok=True)
 
     def cut_log(self, limit: int) -> None:
         """Keep the beginning and the end of a log that has grown too long; who writes to it goes on at its end."""

@@ -82,16 +82,25 @@ def is_taken(path: Path) -> bool:
 
 
 def end_holders(path: Path) -> None:
-    """End by force every other process that has this lock open: what is left of a job that was ended."""
-    for folder in Path("/proc").glob("[0-9]*/fd"):
-        try:
-            open_files = {str(link.readlink()) for link in folder.iterdir()}
-        except OSError:  # another user's, or gone
-            continue
-        pid = int(folder.parent.name)
-        if str(path) in open_files and pid != os.getpid():
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+    """End by force every other process that holds this lock: what is left of a job that was ended.
+
+    All are found before any is ended: when they are gone, somebody else may take the lock at once.
+    """
+    folders = Path("/proc").glob("[0-9]*")
+    holders = [int(folder.name) for folder in folders if int(folder.name) != os.getpid() and _holds(folder, path)]
+    for pid in holders:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _holds(process: Path, path: Path) -> bool:
+    """Whether a process has the lock, itself or by inheritance.  Who only looks has the file open for a moment, too."""
+    with suppress(OSError):  # another user's, or gone
+        for link in list((process / "fd").iterdir()):
+            with suppress(OSError):  # closed meanwhile
+                if str(link.readlink()) == str(path) and "FLOCK" in (process / "fdinfo" / link.name).read_text():
+                    return True
+    return False
 
 
 def make_folder(folder: Path) -> None:

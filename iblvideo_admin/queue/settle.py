@@ -56,20 +56,15 @@ def ended(ledger: Ledger, job: Job, status: int, retry_wait_s: float) -> Job:
     if job.deaths + 1 >= DEATHS:
         because = f"its process died {DEATHS} times; the last time it ended {how}"
         return ledger.move(job.id, Held(time.time(), because, code="job.died"), because, attempts=1, deaths=1)
-    result = failed(UserError("job.died", message), job.state.since)
     ledger.mark(job.id, deaths=job.deaths + 1)
-    return settle(ledger, job, result, retry_wait_s)
+    return _failed(ledger, job, UserError("job.died", message), retry_wait_s)
 
 
 def stopped(ledger: Ledger, job: Job, error: UserError, retry_wait_s: float) -> Job:
     """We ended the job's process because of ``error``; perhaps it was done at that very moment."""
-    paths = ledger.paths(job.id)
-    result = read_result(paths)
-    if result is None:
-        result = failed(error, job.state.since)
-        if job.attempts + 1 >= ATTEMPTS:
-            write(paths, result)
-    return settle(ledger, job, result, retry_wait_s)
+    if (result := read_result(ledger.paths(job.id))) is not None:
+        return settle(ledger, job, result, retry_wait_s)
+    return _failed(ledger, job, error, retry_wait_s)
 
 
 def give_back(ledger: Ledger, job: Job, why: str, retry_wait_s: float) -> Job:
@@ -87,6 +82,14 @@ def abandon(ledger: Ledger, job: Job, why: str) -> Job:
     result = JobResult("Abandoned", job.state.since, time.time(), message=why)
     write(ledger.paths(job.id), result)
     return ledger.move(job.id, result.as_state(), why)
+
+
+def _failed(ledger: Ledger, job: Job, error: UserError, retry_wait_s: float) -> Job:
+    """It is we who say how it failed.  Where that is for good its folder says so, or a repair would start it again."""
+    result = failed(error, job.state.since)
+    if job.attempts + 1 >= ATTEMPTS:
+        write(ledger.paths(job.id), result)
+    return settle(ledger, job, result, retry_wait_s)
 
 
 def write(paths: JobPaths, result: JobResult) -> None:

@@ -246,22 +246,19 @@ class Worker:
                 lock.release()  # the child has it
 
     def _start(self, slot: Slot, job: Job, started: Started, lock: Lease | None) -> None:
-        """Damage first, then set aside, enter, start: a worker that is killed in between leaves what is settled."""
+        """Damage first, then enter, start: a worker that is killed in between leaves what is settled."""
         paths = self._ledger.paths(job.id)
         try:
             paths.read_request()
-            paths.set_aside(job.attempts)
         except UserError as error:
             if (claimed := self._ledger.claim(job.id, started)) is not None:
                 result = failed(UserError("job.damaged", error.message), started.since)
                 settle.write(paths, result)
                 self._observer.ended(settle.settle(self._ledger, claimed, result, self.settings.retry_wait_s))
             return
-        except OSError as error:
-            raise UserError("state.not_usable", f"{paths.folder}: {error.strerror}") from error
         assert lock is not None
         speed = self._ledger.speeds().get(job.camera)
-        if (claimed := self._ledger.claim(job.id, started)) is None:
+        if (claimed := self._claim(job, started)) is None:
             return
         try:
             child = Child(paths, lock, self.settings, slot.device.gpus, speed)
@@ -273,6 +270,17 @@ class Worker:
         slot.job, slot.child = claimed, child  # whatever fails from here on, it is ended and given back
         slot.started(claimed, child, self._ledger)
         self._observer.started(claimed)
+
+    def _claim(self, job: Job, started: Started) -> Job | None:
+        """Enter that it starts and set aside what an earlier attempt left, as one: a person may cancel it just now."""
+        paths = self._ledger.paths(job.id)
+        try:
+            with self._ledger.transaction():
+                if (claimed := self._ledger.claim(job.id, started)) is not None:
+                    paths.set_aside(job.attempts)
+                return claimed
+        except OSError as error:
+            raise UserError("state.not_usable", f"{paths.folder}: {error.strerror}") from error
 
     def _tell_idle(self) -> None:
         if (reason := self.reason()) != self._told:

@@ -12,8 +12,8 @@ from lab import Lab, Nobody, add_job, recover, sleeper, statuses, until
 
 from iblvideo_admin import settings
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.queue import hands, plan, worker
-from iblvideo_admin.queue.job import Request
+from iblvideo_admin.queue import hands, plan, repair, worker
+from iblvideo_admin.queue.job import JobPaths, Request
 from iblvideo_admin.queue.lease import Lease
 from iblvideo_admin.queue.ledger import Job, Ledger
 from iblvideo_admin.queue.states import Complete, Held, Started
@@ -123,6 +123,26 @@ def test_impatience_does_not_leave_a_job_behind(lab: Lab) -> None:
     assert "Traceback" not in err
     assert process.returncode == 130 and json.loads(out)["errors"][0]["code"] == "interrupted"
     assert statuses(lab) == ["Waiting"]
+
+
+def test_a_job_cancelled_while_a_worker_takes_it_stays_cancelled(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the person's command has written must not be taken for what an earlier attempt left."""
+    video, real = lab.video(), JobPaths.read_request
+
+    def cancelled_meanwhile(paths: JobPaths) -> Request:
+        with Ledger(lab.folder / "state") as other:
+            hands.cancel(other, 1)
+        return real(paths)
+
+    with Ledger(lab.folder / "state") as ledger:
+        ledger.add(video, Request(str(video.path)))
+        working = worker.Worker(ledger, settings.load(lab.environment), Nobody(), Stop())
+        monkeypatch.setattr(JobPaths, "read_request", cancelled_meanwhile)
+        working.turn()
+        monkeypatch.undo()
+        assert not working.running() and ledger.job(1).state.status == "Abandoned"
+        assert repair.repair(ledger, settings.load(lab.environment)) == []
+        assert ledger.job(1).state.status == "Abandoned"
 
 
 def test_a_worker_killed_before_its_child_lived_costs_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,3 +31,11 @@ def test_at_most_twice_a_second_with_rate_and_time_left(tmp_path: Path, monkeypa
     assert middle["stage"] == "tracking" and middle["total"] == 6000
     assert middle["fps"] == pytest.approx(100, rel=0.01)
     assert middle["eta_s"] == pytest.approx((6000 - middle["done"]) / 100, rel=0.01)
+
+
+def test_what_a_killed_job_left_of_its_progress_goes_with_the_next_attempt(tmp_path: Path) -> None:
+    paths = JobPaths(tmp_path)
+    for name in ("progress.json", "progress.json.tmp"):
+        (tmp_path / name).write_text("{")
+    paths.set_aside(1)
+    assert list(tmp_path.iterdir()) == []

@@ -9,10 +9,11 @@ import pytest
 from lab import add_job
 
 from iblvideo_admin.errors import CATALOGUE, UserError
-from iblvideo_admin.queue import settle
+from iblvideo_admin.queue import repair, settle
 from iblvideo_admin.queue.ledger import Job, Ledger
 from iblvideo_admin.queue.outcome import JobResult, failed, read_result
 from iblvideo_admin.queue.states import Complete, Errored, Held, Started, Waiting
+from iblvideo_admin.settings import Settings
 
 DONE = JobResult("Complete", 1.0, 2.0, frames=5)
 PASSING = [code for code, kind in CATALOGUE.items() if kind.transient]
@@ -77,6 +78,20 @@ def test_a_job_that_dies_twice_is_held(ledger: Ledger, status: int) -> None:
     job = settle.ended(ledger, started(ledger, number), status, 0.0)
     assert isinstance(job.state, Held) and job.state.code == "job.died" and "died 2 times" in job.state.because
     assert (job.attempts, job.deaths) == (2, 2)
+
+
+def test_a_death_that_was_the_last_attempt_is_in_the_folder(ledger: Ledger) -> None:
+    """Or the next repair would find a job that failed and has no result, and start it again."""
+    number = add_job(ledger).id
+    for _ in range(2):
+        job = started(ledger, number)
+        a_result(ledger, job, "engine.crashed")
+        settle.ended(ledger, job, 75, 0.0)
+    job = settle.ended(ledger, started(ledger, number), -signal.SIGKILL, 0.0)
+    result = read_result(ledger.paths(number))
+    assert isinstance(job.state, Errored) and result is not None
+    assert (result.status, result.code, job.state.code) == ("Errored", "job.died", "job.died")
+    assert repair.repair(ledger, Settings()) == []
 
 
 @pytest.mark.parametrize("status", [75, 3])
