@@ -164,6 +164,6 @@ def remove_set_aside(state_dir: Path) -> None:
 def job_folders(state_dir: Path) -> dict[int, JobPaths]:
     """All folders that are called as a job's, by number."""
     with os.scandir(state_dir / "jobs") as entries:
-        names = [entry.name for entry in entries if entry.name.isascii() and entry.name.isdecimal() and entry.is_dir()]
+        names = {entry.name for entry in entries if entry.name.isascii() and entry.name.isdecimal() and entry.is_dir()}
     folders = {int(name): job_folder(state_dir, int(name)) for name in sorted(names)}
     return {number: paths for number, paths in folders.items() if paths.folder.name in names}

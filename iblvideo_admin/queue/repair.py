@@ -53,18 +53,18 @@ def open_repaired(settings: Settings) -> tuple[Ledger, list[Change]]:
 def repair(ledger: Ledger, settings: Settings) -> list[Change]:
     """Make every row say what its folder says.  Raises ``state.not_usable``."""
     folders = job_folders(ledger.state_dir)
-    before = {job.id: job.state.status for job in ledger.jobs()}
+    before = ledger.by_number()
     changes = [
         change for number in folders.keys() - before.keys() if (change := _enter(ledger, number, folders[number]))
     ]
     if changes and not before:
         ledger.hold(True, f"the ledger was made anew from {len(changes)} folders; look at `iblvideo-admin queue list`")
     Orphans(ledger, settings, lambda job: _has_owner(ledger, job)).look()
-    for job in ledger.jobs():
-        if job.id in folders and job.pruned is None and job.state.status != "Started":
-            _agree(ledger, job, folders[job.id])
+    for number, status in ledger.by_number().items():
+        if number in folders and status != "Started":
+            _agree(ledger, number, status, folders[number])
     remove_set_aside(ledger.state_dir)
-    after = {job.id: job.state.status for job in ledger.jobs()}
+    after = ledger.by_number()
     changes += [Change(n, f"{old} became {after[n]}") for n, old in before.items() if after.get(n, old) != old]
     return sorted(changes, key=lambda change: change.job or 0)
 
@@ -114,9 +114,9 @@ def _enter(ledger: Ledger, number: int, paths: JobPaths) -> Change | None:
     return Change(number, f"entered as {job.state.status}")
 
 
-def _agree(ledger: Ledger, job: Job, paths: JobPaths) -> None:
+def _agree(ledger: Ledger, number: int, status: str, paths: JobPaths) -> None:
     """A row of which the folder says something else."""
-    status, result = job.state.status, _final(paths)
+    result = _final(paths)
     if (result is None and (status not in ENDED or paths.result.exists())) or (
         result is not None and result.status == status
     ):
@@ -125,12 +125,13 @@ def _agree(ledger: Ledger, job: Job, paths: JobPaths) -> None:
     if lock is None:  # whoever runs it will say what becomes of it
         return
     with lock, ledger.transaction():
-        if ledger.job(job.id).state != job.state or _final(paths) != result:
+        job = ledger.job(number)
+        if job.state.status != status or job.pruned is not None or _final(paths) != result:
             return
         if result is not None:
-            ledger.correct(job.id, result.as_state(), "as its result says")
+            ledger.correct(number, result.as_state(), "as its result says")
         else:  # somebody asked for it again and was interrupted
-            ledger.correct(job.id, Waiting(time.time(), because="its result is gone"), "its result is gone")
+            ledger.correct(number, Waiting(time.time(), because="its result is gone"), "its result is gone")
 
 
 def _final(paths: JobPaths) -> JobResult | None:
