@@ -86,19 +86,24 @@ def end_holders(path: Path) -> None:
 
     All are found before any is ended: when they are gone, somebody else may take the lock at once.
     """
+    try:
+        lock = path.stat()
+    except OSError:  # it is gone, and whoever held it held nothing
+        return
     folders = Path("/proc").glob("[0-9]*")
-    holders = [int(folder.name) for folder in folders if int(folder.name) != os.getpid() and _holds(folder, path)]
+    holders = [int(folder.name) for folder in folders if int(folder.name) != os.getpid() and _holds(folder, lock)]
     for pid in holders:
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
 
 
-def _holds(process: Path, path: Path) -> bool:
+def _holds(process: Path, lock: os.stat_result) -> bool:
     """Whether a process has the lock, itself or by inheritance.  Who only looks has the file open for a moment, too."""
     with suppress(OSError):  # another user's, or gone
         for link in list((process / "fd").iterdir()):
             with suppress(OSError):  # closed meanwhile
-                if str(link.readlink()) == str(path) and "FLOCK" in (process / "fdinfo" / link.name).read_text():
+                same = os.path.samestat(link.stat(), lock)
+                if same and "FLOCK" in (process / "fdinfo" / link.name).read_text():
                     return True
     return False
 

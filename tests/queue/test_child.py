@@ -17,7 +17,7 @@ from lab import Lab, sleeper, statuses, until
 from iblvideo_admin.queue import child
 from iblvideo_admin.queue.child import Child
 from iblvideo_admin.queue.job import JobPaths
-from iblvideo_admin.queue.lease import is_taken
+from iblvideo_admin.queue.lease import Lease, end_holders, is_taken
 from iblvideo_admin.settings import Settings
 
 
@@ -93,6 +93,23 @@ def test_a_running_job_is_cancelled(lab: Lab) -> None:
     assert not video.table.exists() and statuses(lab) == ["Abandoned"]
     assert lab.json("process")["data"]["jobs"] == [], "a scan does not start it again"
     assert lab.json("queue", "retry", "1")["data"]["jobs"][0]["status"] == "Waiting"
+
+
+def test_holders_are_found_by_whatever_name(tmp_path: Path) -> None:
+    """A state folder may be reached through a link; who only has the file open holds nothing."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    lease = Lease.take(tmp_path / "real/lock")
+    assert lease is not None
+    words = [sys.executable, "-c", "import time; time.sleep(100)"]
+    with lease:
+        holding = subprocess.Popen(words, pass_fds=(lease.descriptor,))
+    with open(tmp_path / "real/lock") as file, subprocess.Popen(words, pass_fds=(file.fileno(),)) as looking:
+        until(lambda: is_taken(tmp_path / "link/lock"))
+        end_holders(tmp_path / "link/lock")
+        assert holding.wait(10) == -signal.SIGKILL
+        assert looking.poll() is None and not is_taken(tmp_path / "real/lock")
+        looking.kill()
 
 
 def test_an_orphan_is_cancelled_without_a_worker(lab: Lab) -> None:
