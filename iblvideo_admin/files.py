@@ -16,7 +16,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object durably."""
     temporary = temporary_of(path)
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
+        with open(temporary, "w", encoding="utf-8", opener=no_link) as file:
             json.dump(content, file, indent=1)
             file.write("\n")
             sync(file)
@@ -30,7 +30,8 @@ def write_hint(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object that nobody relies on: renamed into place, not synced, failures passed over."""
     temporary = temporary_of(path)
     try:
-        temporary.write_text(json.dumps(content), encoding="utf-8")
+        with open(temporary, "w", encoding="utf-8", opener=no_link) as file:
+            file.write(json.dumps(content))
         os.replace(temporary, path)
     except OSError:
         with suppress(OSError):
@@ -49,6 +50,11 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def no_link(path: str, flags: int) -> int:
+    """For ``open(..., opener=no_link)``: a link that somebody put there leads nowhere.  Raises OSError (ELOOP)."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def exists(path: Path) -> bool:

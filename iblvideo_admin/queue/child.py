@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from iblvideo_admin.errors import UserError
+from iblvideo_admin.files import no_link
 from iblvideo_admin.queue.job import JobPaths
 from iblvideo_admin.queue.lease import Lease, end_holders, is_taken
 from iblvideo_admin.queue.run_job import LOCK_VARIABLE
@@ -51,7 +52,7 @@ class Child:
         if gpus:
             environment["IBLVIDEO_ADMIN_GPUS"] = gpus
         try:
-            with open(paths.log, "ab") as log:
+            with open(paths.log, "ab", opener=no_link) as log:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "iblvideo_admin", "run-job", str(paths.folder)],
                     stdin=subprocess.DEVNULL,

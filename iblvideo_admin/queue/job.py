@@ -6,6 +6,7 @@ rest are hints for people.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import read_json, sync_folder, temporary_of, write_json
+from iblvideo_admin.files import no_link, read_json, sync_folder, temporary_of, write_json
 from iblvideo_admin.sessions import Video
 from iblvideo_admin.tracking.windows_file import Points
 
@@ -78,6 +79,8 @@ class JobPaths:
         """The folder with what is asked.  Raises ``state.not_usable``."""
         try:
             self.folder.mkdir(exist_ok=True)
+            if self.folder.is_symlink():  # whoever may write in the state folder decides no path
+                raise NotADirectoryError(errno.ENOTDIR, "it is a link", str(self.folder))
             self.write_request(request)
             sync_folder(self.folder.parent)
         except OSError as error:
@@ -116,7 +119,7 @@ class JobPaths:
         try:
             if (size := self.log.stat().st_size) <= limit:
                 return
-            with open(self.log, "r+b") as file:
+            with open(self.log, "r+b", opener=no_link) as file:
                 begin = file.read(limit // 8)
                 file.seek(size - limit // 4)
                 end = file.read(limit // 4)
@@ -155,6 +158,10 @@ def job_folder(state_dir: Path, number: int) -> JobPaths:
     return JobPaths(state_dir / "jobs" / f"{number:06d}")
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
+
+
 def remove_set_aside(state_dir: Path) -> None:
     """Remove the folders that were set aside, also those that a crash has left."""
     for folder in (state_dir / "jobs").glob(f"{_REMOVED}*"):
@@ -164,6 +171,8 @@ def remove_set_aside(state_dir: Path) -> None:
 def job_folders(state_dir: Path) -> dict[int, JobPaths]:
     """All folders that are called as a job's, by number."""
     with os.scandir(state_dir / "jobs") as entries:
-        names = {entry.name for entry in entries if entry.name.isascii() and entry.name.isdecimal() and entry.is_dir()}
+        names = {
+            entry.name for entry in entries if entry.name.isascii() and entry.name.isdecimal() and _is_folder(entry)
+        }
     folders = {int(name): job_folder(state_dir, int(name)) for name in sorted(names)}
     return {number: paths for number, paths in folders.items() if paths.folder.name in names}

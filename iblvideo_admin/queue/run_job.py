@@ -18,6 +18,7 @@ from typing import IO, Any
 from iblvideo_admin import interruption
 from iblvideo_admin.engines import start
 from iblvideo_admin.errors import UserError
+from iblvideo_admin.files import no_link
 from iblvideo_admin.gpu import choice, inventory
 from iblvideo_admin.gpu.inventory import Inventory
 from iblvideo_admin.queue import room
@@ -67,7 +68,7 @@ def _own_lock(paths: JobPaths) -> Lease | None:
 
 def _result(paths: JobPaths, request: Request, settings: Settings, lock: Lease, started: float) -> JobResult:
     try:
-        with open(paths.log, "ab") as log:
+        with open(paths.log, "ab", opener=no_link) as log:
             tracked = _tracked(paths, request, settings, lock, log)
         return _complete(request, tracked, started)
     except UserError as error:

@@ -92,6 +92,26 @@ def test_asking_again_keeps_the_old_result(tmp_path: Path) -> None:
         assert ledger.paths(job.id).read_request().overwrite
 
 
+@pytest.mark.parametrize("name", ["job.json.tmp", "."])
+def test_a_link_that_somebody_put_there_leads_nowhere(tmp_path: Path, name: str) -> None:
+    """Members of the group may write in the state folder; what the service may write elsewhere is not theirs."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "table").write_text("precious")
+    with Ledger(tmp_path / "state") as ledger:
+        folder = ledger.paths(1).folder
+        if name == ".":
+            folder.symlink_to(elsewhere)
+        else:
+            folder.mkdir()
+            (folder / name).symlink_to(elsewhere / "table")
+        with pytest.raises(UserError) as caught:
+            add_job(ledger)
+        assert caught.value.code == "state.not_usable" and ledger.jobs() == []
+    assert [path.name for path in elsewhere.iterdir()] == ["table"]
+    assert (elsewhere / "table").read_text() == "precious"
+
+
 def test_hold_and_release_the_queue(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
         assert ledger.held() is None
