@@ -245,23 +245,25 @@ class Worker:
                 lock.release()  # the child has it
 
     def _start(self, slot: Slot, job: Job, started: Started, lock: Lease | None) -> None:
-        """Damage first, then set aside, enter, start: a worker that is killed in between leaves what is settled."""
+        """Damage first, then enter, start: a worker that is killed in between leaves what is settled."""
         paths = self._ledger.paths(job.id)
         try:
             paths.read_request()
-            paths.set_aside(job.attempts)
         except UserError as error:
             if (claimed := self._ledger.claim(job.id, started)) is not None:
                 result = failed(UserError("job.damaged", error.message), started.since)
                 settle.write(paths, result)
                 self._observer.ended(settle.settle(self._ledger, claimed, result, self.settings.retry_wait_s))
             return
-        except OSError as error:
-            raise UserError("state.not_usable", f"{paths.folder}: {error.strerror}") from error
         assert lock is not None
         speed = self._ledger.speeds().get(job.camera)
-        if (claimed := self._ledger.claim(job.id, started)) is None:
-            return
+        try:
+            with self._ledger.transaction():
+                if (claimed := self._ledger.claim(job.id, started)) is None:
+                    return
+                paths.set_aside(claimed.attempts)  # only now: what has ended since we chose it has its result there
+        except OSError as error:
+            raise UserError("state.not_usable", f"{paths.folder}: {error.strerror}") from error
         try:
             child = Child(paths, lock, self.settings, slot.device.gpus, speed)
         except UserError:
