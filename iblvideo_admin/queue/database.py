@@ -33,7 +33,10 @@ class Database:
             self._db.execute("PRAGMA synchronous = FULL")  # what was committed outlives a power cut
             if not schema.is_current(self._db):
                 with self.transaction():
+                    new = schema.is_new(self._db)
                     schema.migrate(self._db, f"the ledger in {state_dir}")
+                    if new:
+                        self._made()
         except (OSError, sqlite3.Error) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             remedy = "`iblvideo-admin queue repair` keeps it aside and makes a new one of the job folders."
@@ -70,6 +73,9 @@ class Database:
         except BaseException:
             self._rollback()
             raise
+
+    def _made(self) -> None:
+        """The tables have just been made, and nobody has seen them yet."""
 
     def _rows(self, question: str, values: Iterable[Any] = ()) -> Iterator[Any]:
         try:

@@ -7,6 +7,7 @@ import time
 
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.queue import settle
+from iblvideo_admin.queue.job import Request
 from iblvideo_admin.queue.ledger import Job, Ledger
 from iblvideo_admin.queue.orphans import end_process
 from iblvideo_admin.queue.slots import has_worker
@@ -47,7 +48,9 @@ def retry(ledger: Ledger, number: int) -> Job:
         job = _require(ledger, number, "Errored", "Abandoned", "Waiting")
         if job.state.status == "Waiting":
             return ledger.correct(number, Waiting(time.time()), "to be tried at once")
-        return ledger.again(job, ledger.paths(number).read_request(), "to be tried again")
+        pruned = job.pruned is not None  # what was asked is gone with its folder: it is asked as plainly as can be
+        request = Request(job.video) if pruned else ledger.paths(number).read_request()
+        return ledger.again(job, request, "to be tried again")
 
 
 def cancel(ledger: Ledger, number: int) -> Job:

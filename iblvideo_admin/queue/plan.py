@@ -135,7 +135,7 @@ def _entered(video: Video, request: Request, ledger: Ledger, named: bool, priori
     job = ledger.job_of(video)
     if job is None:
         return ledger.add(video, request, priority=priority)
-    if priority > job.priority:
+    if priority and priority > job.priority:  # 0: nothing was said of it
         job = ledger.mark(job.id, priority=priority)
     status = job.state.status
     if status == "Complete" and not request.overwrite and os.path.lexists(video.table):

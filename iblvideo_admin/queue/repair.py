@@ -57,8 +57,6 @@ def repair(ledger: Ledger, settings: Settings) -> list[Change]:
     changes = [
         change for number in folders.keys() - before.keys() if (change := _enter(ledger, number, folders[number]))
     ]
-    if changes and not before:
-        ledger.hold(True, f"the ledger was made anew from {len(changes)} folders; look at `iblvideo-admin queue list`")
     Orphans(ledger, settings, lambda job: _has_owner(ledger, job)).look()
     for number, status in ledger.by_number().items():
         if number in folders and status != "Started":

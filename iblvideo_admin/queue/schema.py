@@ -16,6 +16,11 @@ def is_current(db: sqlite3.Connection) -> bool:
     return _version(db) == len(MIGRATIONS)
 
 
+def is_new(db: sqlite3.Connection) -> bool:
+    """Whether there is no table yet."""
+    return _version(db) == 0
+
+
 def migrate(db: sqlite3.Connection, name: str) -> None:
     """Bring the file up to date, inside the caller's transaction.  Raises ``state.not_usable`` for a newer one."""
     version = _version(db)

@@ -80,7 +80,8 @@ def give_back(ledger: Ledger, job: Job, why: str, retry_wait_s: float) -> Job:
 def abandon(ledger: Ledger, job: Job, why: str) -> Job:
     """A person gave it up: its folder says so too, so that no repair starts it again."""
     result = JobResult("Abandoned", job.state.since, time.time(), message=why)
-    write(ledger.paths(job.id), result)
+    if job.pruned is None:  # without a folder its row says all
+        write(ledger.paths(job.id), result)
     return ledger.move(job.id, result.as_state(), why)
 
 

@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from iblvideo_admin.files import exists
 from iblvideo_admin.queue.database import Database
+from iblvideo_admin.queue.job import job_folders
 
 EVENTS_KEPT = 200  # of one job, and of the queue: a card that others use for months must not fill the disk
 _TRIM_EVERY = 50
@@ -105,6 +107,12 @@ class WholeQueue(Database):
         """Say that this process has left them."""
         with self.transaction():
             self._db.executemany("DELETE FROM devices WHERE device = ?", ((device,) for device in devices))
+
+    def _made(self) -> None:
+        """A ledger that is made where jobs are was lost: a person looks before anything is started."""
+        jobs = [paths for paths in job_folders(self.state_dir).values() if exists(paths.request)]
+        if jobs:
+            self.hold(True, f"the ledger was made anew from {len(jobs)} folders; look at `iblvideo-admin queue list`")
 
     def _note(self, number: int | None, status: str, why: str) -> None:
         self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (time.time(), number, status, who(), why))

@@ -277,7 +277,7 @@ class Worker:
         try:
             with self._ledger.transaction():
                 if (claimed := self._ledger.claim(job.id, started)) is not None:
-                    paths.set_aside(job.attempts)
+                    paths.set_aside(claimed.attempts)
                 return claimed
         except OSError as error:
             raise UserError("state.not_usable", f"{paths.folder}: {error.strerror}") from error

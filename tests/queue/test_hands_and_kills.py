@@ -205,3 +205,13 @@ def test_a_video_delivered_since_the_plan_was_made_is_not_tracked_again(tmp_path
         video.table.write_bytes(b"delivered")
         assert plan.enter([video], ledger)[0].state.status == "Complete"
         assert plan.enter([video], ledger, overwrite=True)[0].state.status == "Waiting"
+
+
+def test_a_lowered_priority_stays_where_none_is_said(tmp_path: Path) -> None:
+    video = Video(tmp_path / "Subjects/KS001/2026-01-15/001", CAMERAS["left"])
+    with Ledger(tmp_path / "state") as ledger:
+        (job,) = plan.enter([video], ledger)
+        hands.priority(ledger, job.id, -5)
+        assert plan.enter([video], ledger)[0].priority == -5
+        assert plan.enter([video], ledger, priority=3)[0].priority == 3
+        assert plan.enter([video], ledger, priority=1)[0].priority == 3
