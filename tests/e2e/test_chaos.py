@@ -26,7 +26,7 @@ CALM_LIMIT_S = 800.0
 def survive(place: Place, dice: random.Random, workers: list[list[str]], events: int, stuck_s: float) -> None:
     """Queue everything, let so many events happen, and look whether all is as it should be then."""
     begun = time.monotonic()
-    stuck_s *= max(1.0, place.queue() / COMMAND_S)
+    stuck_s *= min(max(place.queue() / COMMAND_S, 1.0), 4.0)
     crew = Crew(place, dice, workers, stuck_s)
     chaos, verdict = Chaos(place, crew, dice), Verdict(place, crew)
     ready = time.monotonic()
