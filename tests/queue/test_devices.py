@@ -89,7 +89,7 @@ def test_another_job_of_this_server(own: Settings) -> None:
     [
         ({"start": time.time() - 10, "name": "SpikeSorting", "time_out_secs": 7200}, True),
         ({"start": time.time() - 7300, "name": "SpikeSorting", "time_out_secs": 7200}, False),
-        ({"start": datetime.now().astimezone().isoformat(), "name": "x", "time_out_secs": 60}, True),
+        ({"start": datetime.now().astimezone().isoformat(), "name": "x", "time_out_secs": 7200}, True),
         (
             {"start": (datetime.now().astimezone() - timedelta(hours=3)).isoformat(), "name": "x", "time_out_secs": 60},
             False,

@@ -1,14 +1,21 @@
 """Stands in for the toolchain's Python 3.7: runs the real sidecar's protocol with networks that need no TensorFlow.
 
 ``STAND_IN`` in the environment makes it misbehave: ``unsure`` (nothing found), ``crash``, ``exit``, ``fail``.
-Its networks find every point at the middle of the picture, so that what comes out is known.
+Its networks find every point at the middle of the picture, so that what comes out is known.  ``STAND_IN_PACE_S`` are
+seconds that each batch takes; ``STAND_IN_JOURNAL`` see ``journal.py``.
 """
 
 import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
+
+if "STAND_IN_JOURNAL" in os.environ and Path(sys.argv[1]).name == "tensorflow1_sidecar.py":
+    import journal
+
+    journal.begin(Path(os.environ["STAND_IN_JOURNAL"]))
 
 import numpy as np
 
@@ -19,6 +26,7 @@ from iblvideo_admin.gpu import known
 from iblvideo_admin.rigs import NETWORKS
 
 MODE = os.environ.get("STAND_IN", "")
+PACE_S = float(os.environ.get("STAND_IN_PACE_S", "0"))
 
 
 class Network:
@@ -46,6 +54,7 @@ class Network:
         if MODE == "fail":
             raise RuntimeError("Blas GEMM launch failed\nsecond line")
         sys.stdout.write("what TensorFlow prints goes to a log\n")
+        time.sleep(PACE_S)
         height, width = images.shape[1:]
         likelihood = 0.5 if MODE == "unsure" else 0.99
         if self._is_demo and MODE != "wrong_places":
