@@ -110,6 +110,11 @@ class JobPaths:
             sync_folder(self.folder)
         self.progress.unlink(missing_ok=True)
 
+    def temporary(self) -> list[Path]:
+        """What is there of files that a crash kept from being renamed into place."""
+        names = (f"{path.name}.tmp" for path in (self.request, self.result, self.progress))
+        return [path for name in names if os.path.lexists(path := self.folder / name)]
+
     def cut_log(self, limit: int) -> None:
         """Keep the beginning and the end of a log that has grown too long; who writes to it goes on at its end."""
         try:

@@ -61,6 +61,8 @@ def repair(ledger: Ledger, settings: Settings) -> list[Change]:
     for job in ledger.jobs():
         if job.id in folders and job.pruned is None and job.state.status != "Started":
             _agree(ledger, job, folders[job.id])
+    for paths in folders.values():
+        _tidy(ledger, paths)
     remove_set_aside(ledger.state_dir)
     after = {job.id: job.state.status for job in ledger.jobs()}
     changes += [Change(n, f"{old} became {after[n]}") for n, old in before.items() if after.get(n, old) != old]
@@ -129,6 +131,15 @@ def _agree(ledger: Ledger, job: Job, paths: JobPaths) -> None:
             ledger.correct(job.id, result.as_state(), "as its result says")
         else:  # somebody asked for it again and was interrupted
             ledger.correct(job.id, Waiting(time.time(), because="its result is gone"), "its result is gone")
+
+
+def _tidy(ledger: Ledger, paths: JobPaths) -> None:
+    """Remove files that never got their name; whoever writes one holds the job's lock or the ledger's."""
+    if not paths.temporary() or (lock := Lease.take(paths.lock)) is None:
+        return
+    with lock, ledger.transaction():
+        for path in paths.temporary():
+            path.unlink(missing_ok=True)
 
 
 def _final(paths: JobPaths) -> JobResult | None:

@@ -69,3 +69,11 @@ def test_whoever_comes_first_holds_a_ledger_that_is_made_anew(tmp_path: Path) ->
     ledger, _ = repair.open_repaired(Settings(state_dir=tmp_path))
     with ledger:
         assert len(ledger.jobs("Waiting")) == 2 and ledger.held() is not None
+
+
+def test_a_repair_removes_what_was_never_renamed(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        folder = ledger.paths(add_job(ledger).id).folder
+        (folder / "job.json.tmp").write_text("{")
+        repair.repair(ledger, Settings(state_dir=tmp_path))
+        assert sorted(path.name for path in folder.iterdir()) == ["job.json", "lock"]
