@@ -104,11 +104,14 @@ class JobPaths:
         return content if all(is_number(number) for number in numbers) else None
 
     def set_aside(self, attempt: int) -> None:
-        """Keep the result of an earlier attempt under its number."""
-        if self.result.exists():
-            os.replace(self.result, self.folder / f"result.{attempt}.json")
-            sync_folder(self.folder)
-        self.progress.unlink(missing_ok=True)
+        """Keep the result of an earlier attempt under its number.  Raises ``state.not_usable``."""
+        try:
+            if self.result.exists():
+                os.replace(self.result, self.folder / f"result.{attempt}.json")
+                sync_folder(self.folder)
+            self.progress.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError("state.not_usable", f"{self.folder} cannot be written: {error.strerror}") from error
 
     def temporary(self) -> list[Path]:
         """What is there of files that a crash kept from being renamed into place."""

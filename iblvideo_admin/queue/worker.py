@@ -257,13 +257,10 @@ class Worker:
             return
         assert lock is not None
         speed = self._ledger.speeds().get(job.camera)
-        try:
-            with self._ledger.transaction():
-                if (claimed := self._ledger.claim(job.id, started)) is None:
-                    return
-                paths.set_aside(claimed.attempts)  # only now: what has ended since we chose it has its result there
-        except OSError as error:
-            raise UserError("state.not_usable", f"{paths.folder}: {error.strerror}") from error
+        with self._ledger.transaction():
+            if (claimed := self._ledger.claim(job.id, started)) is None:
+                return
+            paths.set_aside(claimed.attempts)  # only now: what has ended since we chose it has its result there
         try:
             child = Child(paths, lock, self.settings, slot.device.gpus, speed)
         except UserError:
