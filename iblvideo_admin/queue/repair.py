@@ -61,6 +61,8 @@ def repair(ledger: Ledger, settings: Settings) -> list[Change]:
     for job in ledger.jobs():
         if job.id in folders and job.pruned is None and job.state.status != "Started":
             _agree(ledger, job, folders[job.id])
+        elif job.id not in folders and job.pruned is None and job.state.status in ENDED:
+            _without_folder(ledger, job)
     for paths in folders.values():
         _tidy(ledger, paths)
     remove_set_aside(ledger.state_dir)
@@ -131,6 +133,13 @@ def _agree(ledger: Ledger, job: Job, paths: JobPaths) -> None:
             ledger.correct(job.id, result.as_state(), "as its result says")
         else:  # somebody asked for it again and was interrupted
             ledger.correct(job.id, Waiting(time.time(), because="its result is gone"), "its result is gone")
+
+
+def _without_folder(ledger: Ledger, job: Job) -> None:
+    """An ended job whose folder is gone: it was being pruned, or somebody removed it."""
+    with ledger.transaction():
+        if ledger.job(job.id).state == job.state and not ledger.paths(job.id).folder.exists():
+            ledger.mark(job.id, pruned=time.time())
 
 
 def _tidy(ledger: Ledger, paths: JobPaths) -> None:
