@@ -107,12 +107,22 @@ class JobPaths:
         return content if all(is_number(number) for number in numbers) else None
 
     def set_aside(self, attempt: int) -> None:
-        """Keep the result of an earlier attempt under its number; its progress, whole or not, is of no use."""
-        if self.result.exists():
-            os.replace(self.result, self.folder / f"result.{attempt}.json")
-            sync_folder(self.folder)
-        for path in (self.progress, temporary_of(self.progress)):
-            path.unlink(missing_ok=True)
+        """Keep the result of an earlier attempt under its number; its progress, whole or not, is of no use.
+
+        Raises ``state.not_usable``.
+        """
+        try:
+            if self.result.exists():
+                os.replace(self.result, self.folder / f"result.{attempt}.json")
+                sync_folder(self.folder)
+            for path in (self.progress, temporary_of(self.progress)):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError("state.not_usable", f"{self.folder} cannot be written: {error.strerror}") from error
+
+    def temporary(self) -> list[Path]:
+        """What is there of files that a crash kept from being renamed into place."""
+        return [path for path in map(temporary_of, (self.request, self.result, self.progress)) if os.path.lexists(path)]
 
     def cut_log(self, limit: int) -> None:
         """Keep the beginning and the end of a log that has grown too long; who writes to it goes on at its end."""

@@ -205,6 +205,10 @@ class Ledger(WholeQueue):
         """Every job's status; cheap for very many."""
         return dict(self._rows("SELECT id, status FROM jobs ORDER BY id"))
 
+    def unpruned(self) -> set[int]:
+        """The jobs that should have their folder."""
+        return {number for (number,) in self._rows("SELECT id FROM jobs WHERE pruned IS NULL")}
+
     def statuses(self) -> dict[str, str]:
         """Of every video that has a job, by its path."""
         return dict(self._rows("SELECT video, status FROM jobs"))

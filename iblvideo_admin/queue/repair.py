@@ -58,9 +58,14 @@ def repair(ledger: Ledger, settings: Settings) -> list[Change]:
         change for number in folders.keys() - before.keys() if (change := _enter(ledger, number, folders[number]))
     ]
     Orphans(ledger, settings, lambda job: _has_owner(ledger, job)).look()
+    kept = ledger.unpruned()
     for number, status in ledger.by_number().items():
         if number in folders and status != "Started":
             _agree(ledger, number, status, folders[number])
+        elif number not in folders and number in kept and status in ENDED:
+            _without_folder(ledger, number)
+    for paths in folders.values():
+        _tidy(ledger, paths)
     remove_set_aside(ledger.state_dir)
     after = ledger.by_number()
     changes += [Change(n, f"{old} became {after[n]}") for n, old in before.items() if after.get(n, old) != old]
@@ -130,6 +135,22 @@ def _agree(ledger: Ledger, number: int, status: str, paths: JobPaths) -> None:
             ledger.correct(number, result.as_state(), "as its result says")
         else:  # somebody asked for it again and was interrupted
             ledger.correct(number, Waiting(time.time(), because="its result is gone"), "its result is gone")
+
+
+def _without_folder(ledger: Ledger, number: int) -> None:
+    """An ended job whose folder is gone: it was being pruned, or somebody removed it."""
+    with ledger.transaction():
+        if ledger.job(number).state.status in ENDED and not ledger.paths(number).folder.exists():
+            ledger.mark(number, pruned=time.time())
+
+
+def _tidy(ledger: Ledger, paths: JobPaths) -> None:
+    """Remove files that never got their name; whoever writes one holds the job's lock or the ledger's."""
+    if not paths.temporary() or (lock := Lease.take(paths.lock)) is None:
+        return
+    with lock, ledger.transaction():
+        for path in paths.temporary():
+            path.unlink(missing_ok=True)
 
 
 def _final(paths: JobPaths) -> JobResult | None:

@@ -258,8 +258,10 @@ class Worker:
             return
         assert lock is not None
         speed = self._ledger.speeds().get(job.camera)
-        if (claimed := self._claim(job, started)) is None:
-            return
+        with self._ledger.transaction():
+            if (claimed := self._ledger.claim(job.id, started)) is None:
+                return
+            paths.set_aside(claimed.attempts)  # only now: what has ended since we chose it has its result there
         try:
             child = Child(paths, lock, self.settings, slot.device.gpus, speed)
         except UserError:
@@ -270,17 +272,6 @@ class Worker:
         slot.job, slot.child = claimed, child  # whatever fails from here on, it is ended and given back
         slot.started(claimed, child, self._ledger)
         self._observer.started(claimed)
-
-    def _claim(self, job: Job, started: Started) -> Job | None:
-        """Enter that it starts and set aside what an earlier attempt left, as one: a person may cancel it just now."""
-        paths = self._ledger.paths(job.id)
-        try:
-            with self._ledger.transaction():
-                if (claimed := self._ledger.claim(job.id, started)) is not None:
-                    paths.set_aside(claimed.attempts)
-                return claimed
-        except OSError as error:
-            raise UserError("state.not_usable", f"{paths.folder}: {error.strerror}") from error
 
     def _tell_idle(self) -> None:
         if (reason := self.reason()) != self._told:

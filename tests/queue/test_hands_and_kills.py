@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import time
@@ -13,6 +14,7 @@ from lab import Lab, Nobody, add_job, recover, sleeper, statuses, until
 from iblvideo_admin import settings
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.queue import hands, plan, repair, worker
+from iblvideo_admin.queue import job as queue_job
 from iblvideo_admin.queue.job import JobPaths, Request
 from iblvideo_admin.queue.lease import Lease
 from iblvideo_admin.queue.ledger import Job, Ledger
@@ -215,3 +217,17 @@ def test_a_lowered_priority_stays_where_none_is_said(tmp_path: Path) -> None:
         assert plan.enter([video], ledger)[0].priority == -5
         assert plan.enter([video], ledger, priority=3)[0].priority == 3
         assert plan.enter([video], ledger, priority=1)[0].priority == 3
+
+
+def test_a_retry_without_room_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Ledger(tmp_path) as ledger:
+        job = add_job(ledger)
+        hands.cancel(ledger, job.id)
+        monkeypatch.setattr(queue_job, "sync_folder", lambda folder: full() if folder.name == "000001" else None)
+        with pytest.raises(UserError) as caught:
+            hands.retry(ledger, job.id)
+        assert caught.value.code == "state.not_usable"
+        assert ledger.job(job.id).state.status == "Abandoned"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab import add_job
@@ -18,6 +20,15 @@ class Killed(BaseException):
 
 def kill(*_: object, **__: object) -> None:
     raise Killed
+
+
+def first_only(enter: Callable[..., Any]) -> Callable[..., Any]:
+    calls = iter([enter])
+
+    def entered(*folder: Any) -> Any:
+        return next(calls, kill)(*folder)
+
+    return entered
 
 
 def test_the_first_job_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,8 +50,7 @@ def test_a_repair_of_a_lost_ledger_was_interrupted(tmp_path: Path, monkeypatch: 
     for path in tmp_path.glob("ledger.sqlite*"):
         path.unlink()
     with monkeypatch.context() as patch:
-        enter = iter([repair._enter, kill])
-        patch.setattr(repair, "_enter", lambda *folder: next(enter)(*folder))
+        patch.setattr(repair, "_enter", first_only(repair._enter))
         with pytest.raises(Killed):
             repair.open_repaired(Settings(state_dir=tmp_path))
     ledger, _ = repair.open_repaired(Settings(state_dir=tmp_path))
@@ -59,3 +69,11 @@ def test_whoever_comes_first_holds_a_ledger_that_is_made_anew(tmp_path: Path) ->
     ledger, _ = repair.open_repaired(Settings(state_dir=tmp_path))
     with ledger:
         assert len(ledger.jobs("Waiting")) == 2 and ledger.held() is not None
+
+
+def test_a_repair_removes_what_was_never_renamed(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        folder = ledger.paths(add_job(ledger).id).folder
+        (folder / "job.json.tmp").write_text("{")
+        repair.repair(ledger, Settings(state_dir=tmp_path))
+        assert sorted(path.name for path in folder.iterdir()) == ["job.json", "lock"]
