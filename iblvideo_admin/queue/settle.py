@@ -57,6 +57,8 @@ def ended(ledger: Ledger, job: Job, status: int, retry_wait_s: float) -> Job:
         because = f"its process died {DEATHS} times; the last time it ended {how}"
         return ledger.move(job.id, Held(time.time(), because, code="job.died"), because, attempts=1, deaths=1)
     result = failed(UserError("job.died", message), job.state.since)
+    if job.attempts + 1 >= ATTEMPTS:
+        write(paths, result)
     ledger.mark(job.id, deaths=job.deaths + 1)
     return settle(ledger, job, result, retry_wait_s)
 
