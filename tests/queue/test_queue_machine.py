@@ -212,7 +212,7 @@ class Machine(stateful.RuleBasedStateMachine):
             return
         for slot in working.running():
             assert slot.job is not None
-            self.models[slot.job.id].settles(owned=bool(self.models[slot.job.id].ending))
+            self.models[slot.job.id].settles(owned=False)
         working.leave("stopped")
 
     def orphans_settle(self, looker: worker.Worker | None = None) -> None:
