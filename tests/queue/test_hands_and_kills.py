@@ -13,7 +13,7 @@ from lab import Lab, Nobody, add_job, recover, sleeper, statuses, until
 
 from iblvideo_admin import settings
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.queue import hands, plan, repair, worker
+from iblvideo_admin.queue import hands, plan, repair, settle, worker
 from iblvideo_admin.queue import job as queue_job
 from iblvideo_admin.queue.job import JobPaths, Request
 from iblvideo_admin.queue.lease import Lease
@@ -231,3 +231,12 @@ def test_a_retry_without_room_is_one_error(tmp_path: Path, monkeypatch: pytest.M
             hands.retry(ledger, job.id)
         assert caught.value.code == "state.not_usable"
         assert ledger.job(job.id).state.status == "Abandoned"
+
+
+def test_a_death_that_is_the_last_attempt_is_the_end(tmp_path: Path) -> None:
+    """Without a result in its folder the next repair would take it for asked again."""
+    with Ledger(tmp_path) as ledger:
+        job = ledger.move(add_job(ledger).id, Started(1.0), "", attempts=2)
+        assert settle.ended(ledger, job, -9, 0.0).state.status == "Errored"
+        assert repair.repair(ledger, settings.Settings(state_dir=tmp_path)) == []
+        assert ledger.job(job.id).state.status == "Errored"
