@@ -52,6 +52,18 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def make_alike(folder: Path) -> None:
+    """Make a folder, where it is not there, open to whom the one above is open.  Raises OSError.
+
+    A state folder is shared by a group whatever each one's umask: members add jobs, the service runs them.
+    """
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return
+    folder.chmod(folder.parent.stat().st_mode & 0o7777)
+
+
 def no_link(path: str, flags: int) -> int:
     """For ``open(..., opener=no_link)``: a link that somebody put there leads nowhere.  Raises OSError (ELOOP)."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from iblvideo_admin.errors import UserError
+from iblvideo_admin.files import make_alike
 from iblvideo_admin.queue import filesystem, schema
 
 BUSY_S = 30.0  # a backup program may hold the file for a while
@@ -22,9 +23,12 @@ class Database:
         path = state_dir / "ledger.sqlite"
         try:
             new = not path.exists()
-            (state_dir / "jobs").mkdir(parents=True, exist_ok=True)
+            state_dir.mkdir(parents=True, exist_ok=True)
+            make_alike(state_dir / "jobs")
             if new:
                 filesystem.require_locks(state_dir)
+                path.touch()
+                path.chmod(state_dir.stat().st_mode & 0o666)  # SQLite gives its other files the same rights
             self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
             (mode,) = self._db.execute("PRAGMA journal_mode = WAL").fetchone()
             if mode != "wal":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import no_link, read_json, sync_folder, temporary_of, write_json
+from iblvideo_admin.files import make_alike, no_link, read_json, sync_folder, temporary_of, write_json
 from iblvideo_admin.sessions import Video
 from iblvideo_admin.tracking.windows_file import Points
 
@@ -78,7 +78,7 @@ class JobPaths:
     def make(self, request: Request) -> None:
         """The folder with what is asked.  Raises ``state.not_usable``."""
         try:
-            self.folder.mkdir(exist_ok=True)
+            make_alike(self.folder)
             if self.folder.is_symlink():  # whoever may write in the state folder decides no path
                 raise NotADirectoryError(errno.ENOTDIR, "it is a link", str(self.folder))
             self.write_request(request)

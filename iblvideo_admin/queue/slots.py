@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from iblvideo_admin.errors import UserError
+from iblvideo_admin.files import make_alike
 from iblvideo_admin.queue.child import Child
 from iblvideo_admin.queue.devices import Device
 from iblvideo_admin.queue.lease import Lease, is_taken
@@ -42,7 +43,7 @@ class Slot:
         """The place, or None where another worker has it.  Raises ``state.not_usable``."""
         path = lease_path(ledger.state_dir, device.key)
         try:
-            path.parent.mkdir(exist_ok=True)
+            make_alike(path.parent)
         except OSError as error:
             raise UserError("state.not_usable", f"{path.parent} cannot be made: {error.strerror}") from error
         lease = Lease.take(path)

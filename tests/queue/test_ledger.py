@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -110,6 +111,23 @@ def test_a_link_that_somebody_put_there_leads_nowhere(tmp_path: Path, name: str)
         assert caught.value.code == "state.not_usable" and ledger.jobs() == []
     assert [path.name for path in elsewhere.iterdir()] == ["table"]
     assert (elsewhere / "table").read_text() == "precious"
+
+
+@pytest.mark.parametrize(("mode", "folder", "file"), [(0o2770, 0o2770, 0o660), (0o755, 0o755, 0o644)])
+def test_a_group_shares_it_whatever_the_umask(tmp_path: Path, mode: int, folder: int, file: int) -> None:
+    """Who added the first job may have another umask than the service that runs it."""
+    state = tmp_path / "state"
+    state.mkdir()
+    state.chmod(mode)
+    before = os.umask(0o077)
+    try:
+        with Ledger(state) as ledger:
+            job = add_job(ledger)
+            modes = {path.name: path.stat().st_mode & 0o7777 for path in state.rglob("*")}
+    finally:
+        os.umask(before)
+    assert modes["jobs"] == modes[ledger.paths(job.id).folder.name] == folder
+    assert modes["ledger.sqlite"] == modes["ledger.sqlite-wal"] == modes["ledger.sqlite-shm"] == file
 
 
 def test_hold_and_release_the_queue(tmp_path: Path) -> None:
