@@ -54,6 +54,10 @@ class Lines:
         self._stages.pop(job.id, None)
         self.say(job, _outcome(job), _ERROR if isinstance(job.state, (Errored, Held)) else _INFO)
 
+    def note(self, text: str) -> None:
+        """See :class:`iblvideo_admin.queue.observer.Observer`."""
+        self.say(None, plain(text), _WARNING)
+
     def idle(self, reason: str) -> None:
         """See :class:`iblvideo_admin.queue.observer.Observer`."""
         self.say(None, f"waiting: {plain(reason)}" if reason else "going on", _WARNING)

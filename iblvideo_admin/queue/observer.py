@@ -19,5 +19,8 @@ class Observer(Protocol):
     def ended(self, job: Job) -> None:
         """A job has its outcome, or is back in the queue."""
 
+    def note(self, text: str) -> None:
+        """Something about no single job that people should know."""
+
     def idle(self, reason: str) -> None:
         """Jobs wait, and this is why none of them runs; empty: the reason is gone."""

@@ -149,7 +149,7 @@ def watch(wishes: Wishes, load: Callable[[], Settings], observer: Observer) -> R
     with Stop() as stop:
         ledger, changes = repair.open_repaired(settings)
         for change in changes:
-            observer.idle(str(change))
+            observer.note(f"repaired: {change}")
         with ledger:
             service = Service(
                 ledger, load, observer, wishes.plan, lambda v, to: wishes.enter(v, to, points, named=False), stop

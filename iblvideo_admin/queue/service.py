@@ -179,7 +179,7 @@ class Service:
             self._status = status
             systemd.notify(f"STATUS={status}")
             if self._trouble:
-                self._observer.idle(self._trouble)
+                self._observer.note(self._trouble)
         if now - self._heard_at > _WATCHDOG_S:
             self._heard_at = now
             systemd.notify("WATCHDOG=1")
@@ -190,7 +190,7 @@ class _Told:
 
     def __init__(self, observer: Observer, telling: Telling) -> None:
         self._observer, self._telling = observer, telling
-        self.started, self.idle = observer.started, observer.idle
+        self.started, self.idle, self.note = observer.started, observer.idle, observer.note
         self._done: dict[int, object] = {}
         self.moved_at = time.monotonic()
 

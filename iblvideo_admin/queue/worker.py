@@ -32,7 +32,8 @@ LOOK_S = 0.2
 _DEVICES_EVERY_S = 5.0
 _FRESH_S = 2.0
 _ORPHANS_EVERY_S = 0.5
-_AGAIN_S = 5.0
+_AGAIN_S, _BY_HAND_S = 5.0, 30.0
+_TAKEN_WITHIN_S = 1.0
 
 
 class Worker:
@@ -63,6 +64,7 @@ class Worker:
         self._ledger, self._observer, self._stop = ledger, observer, stop
         self._only, self._most, self._patient = only, most, patient
         self._begun = 0
+        self._locked_since: dict[int, float] = {}
         self._told = ""
         self._followed = Followed(ledger, only, observer, self._is_mine)
         self._orphans = Orphans(ledger, settings, self._has_owner)
@@ -236,8 +238,9 @@ class Worker:
         paths = self._ledger.paths(job.id)
         lock = Lease.take(paths.lock) if paths.folder.is_dir() else None
         if lock is None and paths.folder.is_dir():
-            self._later(job, "somebody runs it by hand")
+            self._locked(job)
             return
+        self._locked_since.pop(job.id, None)
         started = Started(time.time(), device=slot.device.key, worker=self.token)
         try:
             self._start(slot, job, started, lock)
@@ -285,7 +288,10 @@ class Worker:
             return error.message if error.code == "disk.full" else ""  # anything else is the job's to say
         return ""
 
-    def _later(self, job: Job, why: str) -> None:
-        with self._ledger.transaction():
-            if self._ledger.job(job.id).state == job.state:
-                self._ledger.correct(job.id, Waiting(time.time(), time.time() + _AGAIN_S, why), why)
+    def _locked(self, job: Job) -> None:
+        """Another worker just takes it; where it stays so, somebody runs it by hand, and others come first."""
+        now, why = time.monotonic(), "somebody runs it by hand"
+        if now - self._locked_since.setdefault(job.id, now) > _TAKEN_WITHIN_S:
+            with self._ledger.transaction():
+                if self._ledger.job(job.id).state == job.state:
+                    self._ledger.correct(job.id, Waiting(time.time(), time.time() + _BY_HAND_S, why), why)

@@ -240,3 +240,15 @@ def test_a_death_that_is_the_last_attempt_is_the_end(tmp_path: Path) -> None:
         assert settle.ended(ledger, job, -9, 0.0).state.status == "Errored"
         assert repair.repair(ledger, settings.Settings(state_dir=tmp_path)) == []
         assert ledger.job(job.id).state.status == "Errored"
+
+
+def test_a_job_that_is_run_by_hand_is_left_alone_and_others_come_first(lab: Lab) -> None:
+    first, second = lab.video(session=lab.session("A")), lab.video(session=lab.session("B"))
+    lab.json("queue", "add", lab.subjects)
+    lease = Lease.take(lab.folder / "state/jobs/000001/lock")
+    assert lease is not None
+    with lease, lab.start("process", "--max-jobs", "1", "--json") as process:
+        out, _ = process.communicate(timeout=60)
+    assert json.loads(out)["exit_code"] == 0, out
+    assert second.table.exists() and not first.table.exists()
+    assert lab.json("queue", "show", "1")["data"]["job"]["state"]["because"] == "somebody runs it by hand"
