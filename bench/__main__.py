@@ -38,12 +38,34 @@ of a rig's. [tracking.md](tracking.md) has what the rows mean for pixels and mem
 
 Where a target is missed:
 
-- *Left, decode against everything.* One machine gave 0.85 to 0.92 in four runs: the target lies within the noise.
-- *Right, decode against everything.* Every pixel of the frame scaled up by two counts in the paws' picture, so scaling
-  only the windows would change the result; swscale's two scalings cost a third of the decoding of such small frames.
+- *Left, decode against everything.* One machine gave 0.82 to 0.92 in seven runs. With the cutting taken out the pass
+  gives 0.93 to 0.99; nine tenths of the cutting are swscale's one scaling of the paws' picture, of 40 taps a pixel.
+  Tried, with the same pixels, medians in turn with the pass as it is: ffmpeg's own `scale` filter 0.88 against 0.87,
+  two threads for the scaling 0.90 against 0.87 and, again, 0.83 against 0.84, libav's frames handed on without arrays
+  0.89 against 0.87 and 0.82 against 0.84. Nothing that lies outside the noise.
+- *Right, decode against everything.* With the cutting taken out the pass costs what decoding costs; the cutting runs
+  11.0 million instructions a frame, nearly all of them swscale's (counted by callgrind: times vary by a third under
+  load). Every row and every column of the frame scaled up by two counts in the paws' picture (each tried alone), so
+  scaling only the windows would change the result. Tried, with the same pixels:
+  - one graph of ffmpeg's filters `hflip`, `scale`, `split`, `scale`: 10.8 million, 0.59 against 0.60 in turn with it;
+  - frames handed from scaler to scaler without arrays: 10.9 million, 0.61 against 0.60;
+  - scaling up in bands that stay in the processor's cache: 13.4 million for bands of 128 rows, slower with 64;
+  - two threads for the scalings: 0.53 against 0.56;
+  - swscale's AVX2 code, which it leaves alone on this processor: 1.28 ms against 0.98 ms; its unfinished new code
+    (`SWS_UNSTABLE`): no faster.
+
+  Mirroring the windows after scaling is not exact: four columns at the edges differ by up to 7 levels.
 - *Region stage at GOP 250.* The 500 samples of an hour lie 432 frames apart, so half a group of pictures has to be
   decoded for each: 29 % of all frames. Skipping those that no other frame refers to saves what the encoder made such,
-  here 27 %.
+  here 27 %. Tried, 20 samples at a time:
+  - with the same frames: one thread 19.5 to 21.3 % and slice threads 17.5 to 20.7 %, against 20.8 to 23.2 % as it is;
+    threads by frames stay, since they are the only ones that shorten the wait where a frame is one slice. Two decoders
+    side by side, a thread each: 3 to 11 % less than as it is;
+  - skipping every B-frame up to the sample's own few packets: a quarter less on this video, but of five frames of a
+    video with x264's `fast` four came out wrong, without a word from the decoder;
+  - other frames: each sample moved to the nearest keyframe 0.7 %, moved back by at most a second 12 %. On three drawn
+    hours this moves anchors by up to 0.73 and 0.65 px, and three and one of twelve of them to another whole pixel, and
+    so their windows: another result, so not done.
 - *Points as they are.* The reference's offsets move its points by up to a pixel; ours are right, and lie within
   the targets once the same bias is switched on (`even_offsets`).
 

@@ -7,11 +7,14 @@ to RGB would give.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -32,6 +35,9 @@ from iblvideo_admin.tracking.luma import limited_to_full
 
 __all__ = ["WHOLE", "Reader", "VideoInfo", "limited_to_full"]
 
+# Codecs that show a damaged frame as if it were sound, and have no word for it but in libav's log. Told to refuse
+# damage (`err_detect`), their decoders do; each of their packets is one frame, given at once.
+_SILENT_ABOUT_DAMAGE = frozenset({"mjpeg"})
 # A file that holds less than this part of the frames its index promises is a broken copy, not a rounding.
 WHOLE = 0.98
 
@@ -94,6 +100,41 @@ class _Tally:
             yield f"reading stopped at frame {self.frames}: {self.stopped}"
         elif self.cut:
             yield "the end of the file is cut off"
+
+
+class _Forgiving:
+    """Decodes packets as ffmpeg does, damage included, beside a decoder that refuses damage.
+
+    A sound file is decoded once, by the strict one.  From its first refusal on, the frames are those of a decoder that
+    has forgiven everything since the file's first packet, as in a plain decode; the strict one only complains.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = 0
+        self._packets: Iterator[Any] | None = None
+
+    def decode(self, packet: Any) -> tuple[list[av.VideoFrame], bool]:
+        """The frames of a strict decoder's packet, and whether it refuses them.  Raises what a plain decode raises."""
+        self._seen += 1
+        frames: list[av.VideoFrame] = []
+        complained = False
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            complained = True
+            if self._packets is None:
+                self._packets = self._from_the_start()
+                for earlier in islice(self._packets, self._seen - 1):
+                    with suppress(av.error.FFmpegError):
+                        earlier.decode()
+        if self._packets is not None:
+            frames = next(self._packets).decode()
+        return frames, complained
+
+    def _from_the_start(self) -> Iterator[Any]:
+        with opened(self._path) as container:
+            yield from container.demux(picture_stream(container, self._path))
 
 
 class Reader:
@@ -210,6 +251,7 @@ class Reader:
         with opened(self.path) as container:
             stream = picture_stream(container, self.path)
             stream.thread_type = threads
+            decode = self._decoder(stream)
             packets = container.demux(stream)
             while True:
                 try:
@@ -223,14 +265,14 @@ class Reader:
                 tally.outside += packet.is_discard
                 tally.cut |= packet.is_corrupt  # the demuxer's word for a packet that the file does not hold whole
                 try:
-                    frames = packet.decode()
+                    frames, complained = decode(packet)
                 except av.error.FFmpegError:
                     if not tally.refused:
                         tally.refused_at = tally.frames, tally.packets
                     tally.refused += 1
                     continue
                 for frame in frames:
-                    if frame.is_corrupt:
+                    if frame.is_corrupt or complained:
                         if not tally.damaged:
                             tally.damaged_at = tally.frames
                         tally.damaged += 1
@@ -238,6 +280,13 @@ class Reader:
                         tally.turned = frame.rotation
                     tally.frames += 1
                     yield self._luma(frame)
+
+    def _decoder(self, stream: Any) -> Callable[[Any], tuple[list[av.VideoFrame], bool]]:
+        """What gives the frames of a stream's packet, and whether its decoder refuses them."""
+        if self.info.codec not in _SILENT_ABOUT_DAMAGE:
+            return lambda packet: (packet.decode(), False)
+        stream.codec_context.options = {"err_detect": "explode"}
+        return _Forgiving(self.path).decode
 
     def _luma(self, frame: av.VideoFrame) -> np.ndarray:
         if (frame.width, frame.height) != (self.info.width, self.info.height):

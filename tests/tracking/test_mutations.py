@@ -35,9 +35,20 @@ FFMPEG = shutil.which("ffmpeg")
 # ------------------------------------------------------------------------------------ in the child process
 
 
+def refused(path: Path) -> bool:
+    """Whether an MJPEG decoder that is told to refuse damage does: it says nothing otherwise."""
+    with av.open(str(path), metadata_errors="replace") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.options = {"err_detect": "explode"}
+        try:
+            return stream.codec_context.name == "mjpeg" and not list(container.decode(stream))
+        except av.error.FFmpegError:
+            return True
+
+
 def oracle(path: Path) -> dict[str, Any]:
     """What one thread decodes, and whether the libraries noticed any damage."""
-    seen: dict[str, Any] = {"rows": [], "noticed": False}
+    seen: dict[str, Any] = {"rows": [], "noticed": refused(path)}
     with av.open(str(path), metadata_errors="replace") as container:
         stream = container.streams.video[0]
         stream.thread_type = "NONE"
@@ -291,7 +302,7 @@ def test_damaged_videos(
         silent += not whole and not one["warnings"]
     # wrong values inside a valid stream: no decoder can tell them from right ones
     print(f"{silent} of {CHUNK} videos have changed pictures that libav took for sound")
-    assert silent <= CHUNK // 3
+    assert silent <= CHUNK // 5
 
 
 if __name__ == "__main__":

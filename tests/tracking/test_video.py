@@ -5,6 +5,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -13,7 +14,7 @@ import pytest
 
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.rigs import CAMERAS
-from iblvideo_admin.tracking import video
+from iblvideo_admin.tracking import luma, video
 from iblvideo_admin.tracking.video import Reader, limited_to_full
 
 SHAPE = (48, 64)
@@ -222,6 +223,34 @@ def bulky() -> Iterator[np.ndarray]:
 
 def cut(path: Path, part: float) -> None:
     os.truncate(path, int(path.stat().st_size * part))
+
+
+def test_damage_that_mjpeg_shows_as_sound(
+    tmp_path: Path, video_writer: Writer, bulky: Iterator[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and nothing changes for that: the rows and pixels are those of a plain decode."""
+    path = video_writer(tmp_path / "v.avi", islice(bulky, 9), codec="mjpeg", pix_fmt="yuvj420p")
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    with monkeypatch.context() as patched:
+        patched.setattr(video._Forgiving, "_from_the_start", pytest.fail)  # it is decoded once
+        sound = Reader(path)
+        assert len(list(sound.frames())) == 9 and not sound.warnings
+    content = bytearray(path.read_bytes())
+    for number in (3, 6):
+        place, size = places[number]
+        content[place + size // 2 : place + size // 2 + 8] = bytes.fromhex("ff5fff5fff5fff5f")
+    path.write_bytes(content)
+    with av.open(str(path)) as container:
+        plain = [luma.plane(frame).copy() for frame in container.decode(video=0)]
+    reader = Reader(path)
+    ours = decoded(reader)
+    assert len(ours) == 9
+    for number, (frame, expected) in enumerate(zip(ours, plain, strict=True)):
+        # the rest of a damaged frame is what the decoder's memory held before
+        there = slice(16 if number in (3, 6) else None)
+        np.testing.assert_array_equal(frame[there], expected[there])
+    assert reader.warnings == ["frames decoded from damaged data: 2, the first is frame 3"]
 
 
 def test_cut_in_half_with_the_index_at_the_end(
