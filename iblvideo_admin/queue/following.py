@@ -16,7 +16,7 @@ class Followed:
     """``only`` those jobs, and of them those that are not ours."""
 
     def __init__(
-        self, ledger: Ledger, only: Collection[int] | None, observer: Observer, is_mine: Callable[[Job], bool]
+        self, ledger: Ledger, only: Collection[int] | None, observer: Observer, is_mine: Callable[[int], bool]
     ) -> None:
         self._ledger, self._observer = ledger, observer
         self._only, self._is_mine = only, is_mine
@@ -34,20 +34,23 @@ class Followed:
         if self._only is None or time.monotonic() - self._looked_at < _EVERY_S:
             return
         self._looked_at = time.monotonic()
+        statuses = self._ledger.by_number()  # one question, however many there are
         for number in self._only:
-            if self._seen.get(number) in ENDED:
-                continue
-            job = self._ledger.job(number)
-            if self._is_mine(job):
+            status, before = statuses.get(number, "Abandoned"), self._seen.get(number)
+            if self._is_mine(number):
                 self._seen.pop(number, None)
                 continue
-            status, before = job.state.status, self._seen.get(number)
             self._seen[number] = status
-            if status == "Started":
-                if before != status:
-                    self._observer.started(job)
-                if (progress := self._ledger.paths(number).read_progress()) is not None:
-                    self._observer.progress(job, progress)
-            elif before == "Started":
-                self._observer.ended(job)
+            if status == "Started" or before == "Started":
+                self._tell(self._ledger.job(number), news=before != status)
             self.ended += before is not None and before not in ENDED and status in ENDED
+
+    def _tell(self, job: Job, *, news: bool) -> None:
+        """What a job does that is Started now or was so at the last look."""
+        if job.state.status != "Started":
+            self._observer.ended(job)
+            return
+        if news:
+            self._observer.started(job)
+        if (progress := self._ledger.paths(job.id).read_progress()) is not None:
+            self._observer.progress(job, progress)

@@ -35,8 +35,13 @@ def settle(ledger: Ledger, job: Job, result: JobResult, retry_wait_s: float) -> 
         why = f"{result.code}, attempt {attempts} of {ATTEMPTS}" if counted else result.code
         because = f"{result.code}: {result.message}"
         wait_s = backoff_s(retry_wait_s, attempts)
-        ledger.paths(job.id).set_aside(job.attempts)
-        return ledger.move(job.id, Waiting(time.time(), time.time() + wait_s, because), why, attempts=int(counted))
+        with (
+            ledger.transaction()
+        ):  # both or none: where the ledger cannot be written, the result stays for another time
+            waiting = Waiting(time.time(), time.time() + wait_s, because)
+            moved = ledger.move(job.id, waiting, why, attempts=int(counted))
+            ledger.paths(job.id).set_aside(job.attempts)
+            return moved
     return ledger.move(job.id, result.as_state(), result.code, attempts=int(counted))
 
 

@@ -69,7 +69,7 @@ class Worker:
         self._followed = Followed(ledger, only, observer, self._is_mine)
         self._orphans = Orphans(ledger, settings, self._has_owner)
         self._look: Look | None = None
-        self._looked_at = self._orphans_at = -float("inf")
+        self._looked_at = self._devices_at = self._orphans_at = -float("inf")
 
     # ---------------------------------------------------------------------------------------- from the outside
 
@@ -128,7 +128,7 @@ class Worker:
         """Work on with other settings; running jobs end as they began."""
         self.settings = settings
         self._orphans = Orphans(self._ledger, settings, self._has_owner)
-        self._look, self._looked_at = None, -float("inf")
+        self._look, self._devices_at = None, -float("inf")
 
     def leave(self, why: str) -> None:
         """End all running jobs within seconds, give them back, and leave the devices."""
@@ -153,8 +153,9 @@ class Worker:
 
     def _devices(self) -> None:
         """Take the places that are free; leave those whose device is gone, once nothing runs there."""
-        if time.monotonic() - self._looked_at < _DEVICES_EVERY_S:
+        if time.monotonic() - self._devices_at < _DEVICES_EVERY_S:
             return
+        self._devices_at = time.monotonic()
         devices = {device.key: device for device in self._fresh_look(0.0).devices()}
         for key, device in devices.items():
             if key not in self.slots and (slot := Slot.take(self._ledger, device)) is not None:
@@ -181,12 +182,12 @@ class Worker:
             self._orphans.look()
             self._orphans_at = time.monotonic()
 
-    def _is_mine(self, job: Job) -> bool:
-        return any(slot.job is not None and slot.job.id == job.id for slot in self.slots.values())
+    def _is_mine(self, number: int) -> bool:
+        return any(slot.job is not None and slot.job.id == number for slot in self.slots.values())
 
     def _has_owner(self, job: Job) -> bool:
         """Whether the worker that started a job lives: it holds the lease of its device."""
-        if self._is_mine(job):
+        if self._is_mine(job.id):
             return True
         device = job.state.device if isinstance(job.state, Started) else ""
         return device not in self.slots and has_worker(self._ledger.state_dir, device)

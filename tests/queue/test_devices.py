@@ -11,14 +11,19 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lab import Lab, Nobody
 
 from iblvideo_admin import toolchains
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.gpu.inventory import Gpu, Inventory
 from iblvideo_admin.gpu.processes import Process
+from iblvideo_admin.queue import worker
 from iblvideo_admin.queue.devices import CPU, Device, Look, out_of_hours
+from iblvideo_admin.queue.job import Request
 from iblvideo_admin.queue.lease import Lease
-from iblvideo_admin.settings import Settings
+from iblvideo_admin.queue.ledger import Ledger
+from iblvideo_admin.queue.stopping import Stop
+from iblvideo_admin.settings import Settings, load
 
 FIRST = Gpu(0, "GPU-a", "GTX 1080 Ti", (6, 1), 11 << 30, 0)
 SECOND = replace(FIRST, index=1, uuid="GPU-b")
@@ -136,3 +141,28 @@ def test_hours_keep_every_place_closed(own: Settings) -> None:
     now = datetime.now().astimezone()
     closed = f"{now + timedelta(hours=2):%H:%M}-{now + timedelta(hours=3):%H:%M}"
     assert "only (setting hours)" in look(replace(own, hours=closed), FIRST).why_not(HERE)
+
+
+def test_a_card_that_comes_back_is_noticed_while_jobs_wait(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look for the waiting job's sake must not put off the look for other cards."""
+    clock, cards = [1000.0], [FIRST]
+    video = lab.video()
+    settings = replace(load(lab.environment), gpu_lock=lab.folder / "gpu.lock", toolchain="dlc-tf1-cuda10.0")
+    (lab.folder / "gpu.lock").write_text("{}")
+    monkeypatch.setattr(worker.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(Look, "now", classmethod(lambda cls, settings: look(settings, *cards)))
+    with Ledger(lab.folder / "state") as ledger:
+        ledger.add(video, Request(str(video.path)))
+        working = worker.Worker(ledger, settings, Nobody(), Stop(), patient=True)
+        working.turn()
+        assert list(working.slots) == ["GPU-a"] and "ibllib uses it" in working.reason()
+        cards.append(SECOND)
+        for _ in range(4):
+            clock[0] += 2.5
+            working.turn()
+        assert sorted(working.slots) == ["GPU-a", "GPU-b"]
+        del cards[0]
+        clock[0] += 6
+        working.turn()
+        assert list(working.slots) == ["GPU-b"]
+        working.leave("")

@@ -148,3 +148,18 @@ def test_the_longest_wait_is_an_hour() -> None:
     assert settle.backoff_s(30.0, 1) == 30.0
     assert settle.backoff_s(30.0, 2) == 60.0
     assert settle.backoff_s(30.0, 1000) == 3600.0
+
+
+def test_a_ledger_that_cannot_be_written_leaves_the_result(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker tries again later, and knows then what it knew."""
+    job = started(ledger)
+    a_result(ledger, job, "engine.crashed")
+
+    def full(*_: object, **__: object) -> Job:
+        raise UserError("state.not_usable", "database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "move", full)
+        with pytest.raises(UserError):
+            settle.ended(ledger, job, 75, 0.0)
+    assert settle.ended(ledger, job, 75, 0.0).attempts == 1
