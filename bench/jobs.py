@@ -118,7 +118,7 @@ def _against(name: str, ask: Callable[[Server], float], few: Server, many: Serve
     small, large = (statistics.median(column) for column in zip(*times, strict=True))
     target = f"<= {TARGET_S} s more" if "repair" not in name and "dry-run" not in name else ""
     figures = f"{FEW} jobs {small:.3f} s, {MANY} jobs {large:.3f} s, median of {RUNS}"
-    return Row(f"{name} with {MANY} jobs against {FEW}", f"{large - small:+.3f} s", figures, target)
+    return Row(f"{name} with {MANY} jobs against {FEW}", f"{large - small:+.3f} s", target, figures)
 
 
 def _overhead(server: Server) -> Row:
@@ -135,4 +135,4 @@ def _overhead(server: Server) -> Row:
     figures = (
         f"{RUN_JOBS} jobs {whole:.1f} s, without one {nothing:.1f} s, a job's own process {sum(alone) / RUN_JOBS:.2f} s"
     )
-    return Row("what the worker adds to each job", f"{beyond:.2f} s", figures, "<= 1 s")
+    return Row("what the worker adds to each job", f"{beyond:.2f} s", "<= 1 s", figures)
