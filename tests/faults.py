@@ -132,7 +132,7 @@ def leftovers(lab: Lab) -> list[str]:
         found += [path for path in work.glob("replaced/*") if not list(path.glob("*.pqt"))]
     found += (lab.folder / "state").rglob("*.tmp")
     found += (lab.folder / "state").glob("jobs/.removed-*")
-    found += (lab.folder / "state").glob(".locks")
+    found += (lab.folder / "state").glob(".locks-*")
     return [str(path.relative_to(lab.folder)) for path in found]
 
 

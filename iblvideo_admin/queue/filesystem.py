@@ -17,20 +17,27 @@ _OF_MANY_HOSTS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "fuse.sshfs",
      "fuse.glusterfs", "fuse.s3fs", "fuse.rclone"}
 )  # fmt: skip
+_PROBE = ".locks-"
 _WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 def require_locks(folder: Path) -> None:
-    """Refuse a folder where two could believe that they are alone.  Raises ``state.not_usable`` and OSError."""
+    """Refuse a folder where two could believe that they are alone.  Raises ``state.not_usable``."""
     if (kind := kind_of(folder)) in _OF_MANY_HOSTS:
         raise no_locks(folder, f"its file system ({kind}) is shared with other hosts")
-    probe = folder / ".locks"
+    probe = folder / f"{_PROBE}{os.getpid()}"  # one's own: whoever tries at the same moment must not be in the way
     try:
-        for name, lock in (("flock", _flock), ("POSIX locks", _range)):
-            if not _keeps_out(probe, lock):
-                raise no_locks(folder, f"its file system has no working {name}")
-    finally:
-        probe.unlink(missing_ok=True)
+        for left in folder.glob(f"{_PROBE}*"):
+            if not Path("/proc", left.name.removeprefix(_PROBE)).exists():  # killed in the middle of it
+                left.unlink(missing_ok=True)
+        try:
+            for name, lock in (("flock", _flock), ("POSIX locks", _range)):
+                if not _keeps_out(probe, lock):
+                    raise no_locks(folder, f"its file system has no working {name}")
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError("state.not_usable", f"{folder} cannot be written: {error.strerror}") from error
 
 
 def no_locks(folder: Path, why: str) -> UserError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,24 @@ def test_a_ledger_that_was_made_elsewhere_and_copied_there(lab: Lab, shim: Path)
 def test_working_locks_are_taken(tmp_path: Path) -> None:
     filesystem.require_locks(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_who_try_at_the_same_moment(tmp_path: Path) -> None:
+    """Neither takes the other's trial for a file system without locks, and what a killed one left is removed."""
+    (tmp_path / ".locks-999999999").touch()
+    code = (
+        "import sys; from pathlib import Path; from iblvideo_admin.queue.filesystem import require_locks\n"
+        "for _ in range(300): require_locks(Path(sys.argv[1]))"
+    )
+    tries = [subprocess.Popen([sys.executable, "-c", code, tmp_path]) for _ in range(3)]
+    assert [one.wait(60) for one in tries] == [0, 0, 0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be written") as caught:
+        filesystem.require_locks(tmp_path / "gone")
+    assert caught.value.code == "state.not_usable"
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])

@@ -33,7 +33,7 @@ NAMES = (
     (r"replaced/[^/]+/[^/]+\.json", "replaced provenance"),
     (r"locks/[0-9a-f]{24}", "lock of the video"),
 )
-_PLAIN = ((r"(left|right|body)[-.]", ""), (r"result\.[0-9]+\.json", "result.N.json"))
+_PLAIN = ((r"\.locks-[0-9]+", ".locks"), (r"(left|right|body)[-.]", ""), (r"result\.[0-9]+\.json", "result.N.json"))
 
 
 def name_of(path: str) -> str:
