@@ -49,7 +49,7 @@ def settings() -> str:
         if field.name == "sources":
             continue
         default = getattr(empty, field.name)
-        shown = "" if default in (None, "", {}) else f"`{default}`"
+        shown = "" if default in (None, "", {}, ()) else f"`{default}`"
         lines.append(f"| `{field.name}` | {shown} | {field.metadata['meaning']} |\n")
     return "".join(lines)
 
