@@ -42,7 +42,9 @@ def test_a_job_that_stands_still_is_ended_and_counted(lab: Lab) -> None:
     assert json.loads((lab.folder / "state/jobs/000001/result.json").read_text())["code"] == "job.stuck"
 
 
-@pytest.mark.parametrize("whom", ["job", "engine", "both"])
+@pytest.mark.parametrize(
+    "whom", ["both", pytest.param("job", marks=pytest.mark.full), pytest.param("engine", marks=pytest.mark.full)]
+)
 def test_a_stopped_process_is_ended_too(lab: Lab, whom: str) -> None:
     """SIGSTOP: nothing but force ends it; the device and the video are free afterwards."""
     video = lab.video()
