@@ -89,9 +89,12 @@ def _sound(state_dir: Path) -> tuple[Ledger, list[Change]]:
     if workers.is_dir() and any(has_worker(state_dir, lock.stem) for lock in workers.glob("*.lock")):
         raise UserError("state.not_usable", f"{path} is damaged, and a worker lives on it", "Stop the service first.")
     aside = f"damaged-{time.strftime('%Y%m%dT%H%M%S')}"
-    for ending in _FILES:
-        if os.path.lexists(f"{path}{ending}"):
-            os.replace(f"{path}{ending}", f"{path}{ending}.{aside}")
+    try:
+        for ending in reversed(_FILES):  # the ledger itself last: until then it is found damaged once more
+            if os.path.lexists(f"{path}{ending}"):
+                os.replace(f"{path}{ending}", f"{path}{ending}.{aside}")
+    except OSError as error:
+        raise UserError("state.not_usable", f"{path} is damaged and cannot be renamed: {error.strerror}") from error
     return Ledger(state_dir), [Change(None, f"the ledger was damaged ({problem}); it is kept as {path.name}.{aside}")]
 
 
