@@ -174,6 +174,8 @@ class Case:
         named = [self.video.path] if statuses(self.lab) in (["Errored"], ["Abandoned"]) else []
         document = self.lab.json("process", *named)
         assert document["exit_code"] == 0, document
+        if statuses(self.lab) == ["Errored"]:  # its last attempt had failed before the fault: a person names it
+            assert self.lab.json("process", self.video.path)["exit_code"] == 0
         healed(self.lab, self.video, self.before)
 
     def _run(self, *faults: Fault) -> int:
