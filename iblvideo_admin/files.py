@@ -76,6 +76,11 @@ def exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
+def nearest(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that is there: it lies on the same disk."""
+    return next(path for path in (folder, *folder.parents) if exists(path))
+
+
 def sync(file: IO[Any]) -> None:
     """Bring an open file's content to the disk."""
     file.flush()

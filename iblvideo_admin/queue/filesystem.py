@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import exists
+from iblvideo_admin.files import nearest
 
 # SQLite's write-ahead log is shared memory: two hosts on one folder would each have their own
 _OF_MANY_HOSTS = frozenset(
@@ -59,7 +59,7 @@ def kind_of(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
 
 def free_bytes(folder: Path) -> int:
     """Room on the file system of a folder, or of the nearest one above that is there."""
-    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if exists(path))).free
+    return shutil.disk_usage(nearest(folder)).free
 
 
 def _keeps_out(path: Path, lock: Callable[[int], None]) -> bool:

@@ -180,7 +180,7 @@ class Service:
             systemd.notify(f"STATUS={status}")
             if self._trouble:
                 self._observer.note(self._trouble)
-        if now - self._heard_at > _WATCHDOG_S:
+        if now - self._heard_at > min(_WATCHDOG_S, (systemd.watchdog_s() or _WATCHDOG_S) / 2):
             self._heard_at = now
             systemd.notify("WATCHDOG=1")
 

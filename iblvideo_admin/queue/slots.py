@@ -23,11 +23,6 @@ def has_worker(state_dir: Path, device: str) -> bool:
     return bool(device) and is_taken(lease_path(state_dir, device))
 
 
-def workers_live(ledger: Ledger) -> bool:
-    """Whether any worker of this state folder lives."""
-    return any(has_worker(ledger.state_dir, at.device) for at in ledger.devices())
-
-
 class Slot:
     """One device of this worker.  ``reason`` is why nothing runs there, empty while a job does or may."""
 

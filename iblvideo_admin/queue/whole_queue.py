@@ -86,10 +86,6 @@ class WholeQueue(Database):
         rows = self._rows("SELECT time, status, who, why FROM events WHERE job IS ? ORDER BY rowid", (number,))
         return [Event(*row) for row in rows]
 
-    def last_start(self) -> float:
-        """When a job was last started; 0 where none ever was."""
-        return float(next(self._rows("SELECT coalesce(max(time), 0) FROM events WHERE status = 'Started'"))[0])
-
     def devices(self) -> list[At]:
         """Where workers said that they are; whether they live, their locks say."""
         return [At(*row) for row in self._rows("SELECT device, pid, since, reason FROM devices ORDER BY device")]

@@ -10,7 +10,7 @@ from typing import Any
 
 import iblvideo_admin
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import exists
+from iblvideo_admin.files import exists, nearest
 from iblvideo_admin.gpu import choice, inventory
 from iblvideo_admin.queue.ledger import Job, Ledger
 from iblvideo_admin.queue.slots import has_worker
@@ -102,8 +102,7 @@ def _disks(settings: Settings) -> list[dict[str, Any]]:
     disks = []
     for name in ("subjects_dir", "state_dir"):
         folder: Path = getattr(settings, name)
-        existing = next(path for path in (folder, *folder.parents) if exists(path))
-        usage = shutil.disk_usage(existing)
+        usage = shutil.disk_usage(nearest(folder))
         disks.append(
             {
                 "name": name,

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from iblvideo_admin.files import exists
+from iblvideo_admin.files import nearest
 from iblvideo_admin.gpu.checks.base import Context, Finding, worst
 
 ID, LAYER, NEEDS, NEEDS_GPU = "host", 15, (), False
@@ -22,7 +22,7 @@ def check(context: Context) -> Finding:
         return Finding(
             "fail",
             f"there is no subjects folder {settings.subjects_dir}",
-            f"the first that is there: {_existing(settings.subjects_dir)}",
+            f"the first that is there: {nearest(settings.subjects_dir)}",
             "Mount it, or set subjects_dir.",
         )
     folders = dict.fromkeys((settings.subjects_dir, settings.state_dir, settings.scratch_dir))
@@ -46,7 +46,7 @@ _REINSTALL = "Run `ansible-playbook site.yml` again: it installs the command lin
 
 
 def _folder(folder: Path) -> Finding:
-    existing = _existing(folder)
+    existing = nearest(folder)
     if (room := shutil.disk_usage(existing).free) < _LOW:
         return Finding(
             "fail",
@@ -60,11 +60,7 @@ def _folder(folder: Path) -> Finding:
 
 
 def _room(folder: Path) -> str:
-    return f"{folder}: {shutil.disk_usage(_existing(folder)).free / 1e9:.1f} GB free"
-
-
-def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.parents) if exists(path))
+    return f"{folder}: {shutil.disk_usage(nearest(folder)).free / 1e9:.1f} GB free"
 
 
 def _one_parameters() -> Finding:
