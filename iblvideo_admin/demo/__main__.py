@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -30,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
     summary = commands.add_parser("summary", help="compare a tracked session with the truth about it")
     summary.add_argument("session", type=Path, help="session folder that was rendered and tracked")
     summary.set_defaults(run=_summary)
+    trial = commands.add_parser("smoke", help="track a second of the drawn mouse with this server's set-up; prints JSON")
+    trial.add_argument("--scratch", type=Path, help="where the temporary folder goes (default: the system's)")
+    trial.set_defaults(run=_smoke)
     return top
 
 
@@ -84,6 +88,14 @@ def _summary(options: argparse.Namespace) -> int:
         print(f"error {error.code}: {error.message}. {error.remedy}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _smoke(options: argparse.Namespace) -> int:
+    from .smoke import run
+
+    answer = run(options.scratch)
+    print(json.dumps(answer))
+    return 1 if answer["result"] == "fail" else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

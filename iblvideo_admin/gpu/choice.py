@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from iblvideo_admin import toolchains
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.gpu import pci_devices
-from iblvideo_admin.gpu.families import Capability
 from iblvideo_admin.gpu.inventory import Gpu, Inventory
+from iblvideo_admin.gpu.reach import WITHOUT_GPU, dotted, toolchain_for
 from iblvideo_admin.gpu.sysroot import CannotLookError, Sysroot
 from iblvideo_admin.settings import Settings
 from iblvideo_admin.toolchains import Toolchain
 
-ON_GPU, WITHOUT_GPU = "dlc-tf1-cuda10.0", "dlc-tf1-cpu"
-
 
 def recommended(cards: tuple[Gpu, ...]) -> str:
     """The toolchain for these cards: the reference where each of them can run it, else the one without a GPU."""
-    return _for((gpu.capability, gpu.capability) if gpu.capability else None for gpu in cards)
+    return toolchain_for((gpu.capability, gpu.capability) if gpu.capability else None for gpu in cards)
 
 
 def recommended_here(settings: Settings, inventory: Inventory, sysroot: Sysroot | None = None) -> str:
@@ -38,7 +34,7 @@ def recommended_here(settings: Settings, inventory: Inventory, sysroot: Sysroot 
         return WITHOUT_GPU
     # NVML numbers the cards in the order of the bus
     mine = [card for number, card in enumerate(bus) if numbers is None or number in numbers]
-    return _for(card.chip.capability if card.chip else None for card in mine)
+    return toolchain_for(card.chip.capability if card.chip else None for card in mine)
 
 
 def resolve(settings: Settings, inventory: Inventory) -> Toolchain:
@@ -56,7 +52,7 @@ def unsuitable(toolchain: Toolchain, cards: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
 
 def serves(toolchain: Toolchain, gpu: Gpu) -> bool:
     """Whether the card's compute capability is within the toolchain's range; not where it is not reported."""
-    return gpu.capability is not None and toolchain.serves(_dotted(gpu.capability))
+    return gpu.capability is not None and toolchain.serves(dotted(gpu.capability))
 
 
 def allowed(settings: Settings, inventory: Inventory) -> tuple[Gpu, ...]:
@@ -80,14 +76,6 @@ def addresses(settings: Settings, inventory: Inventory) -> frozenset[str] | None
     return own if numbers and len(own) == len(numbers) else None
 
 
-def _for(ranges: Iterable[tuple[Capability, Capability] | None]) -> str:
-    """From the oldest and newest compute capability that each card can have; None: not known."""
-    reference, cards = toolchains.load(ON_GPU), list(ranges)
-    if cards and all(card is not None and all(reference.serves(_dotted(end)) for end in card) for card in cards):
-        return ON_GPU
-    return WITHOUT_GPU
-
-
 def _numbers(settings: Settings) -> frozenset[int] | None:
     """Of the cards that the setting ``gpus`` names; None: all.  Raises ``settings.invalid``."""
     if settings.gpus in ("all", "none"):
@@ -96,7 +84,3 @@ def _numbers(settings: Settings) -> frozenset[int] | None:
         return frozenset(int(part) for part in settings.gpus.split(","))
     except ValueError:
         raise UserError("settings.invalid", f"gpus must be all, none or numbers, not {settings.gpus!r}") from None
-
-
-def _dotted(capability: Capability) -> str:
-    return ".".join(map(str, capability))

@@ -26,6 +26,7 @@ options:
   locks: {type: list, elements: dict, default: [], description: "Installed one after the other: name and text of each."}
   key: {type: str, default: "", description: What the environment stands for; with another key it is made anew.}
   options: {type: list, elements: str, default: [], description: Further options for pip.}
+  wheels: {type: path, description: "Take packages from this folder and from nowhere else."}
   state: {type: str, default: present, description: "present, or proven to write that it was proven."}
 """
 EXAMPLES = """
@@ -126,6 +127,7 @@ def main():
             "locks": {"type": "list", "elements": "dict", "default": []},
             "key": {"type": "str", "default": "", "no_log": False},
             "options": {"type": "list", "elements": "str", "default": []},
+            "wheels": {"type": "path"},
             "state": {"type": "str", "choices": ["present", "proven"], "default": "present"},
         },
         supports_check_mode=True,
@@ -135,7 +137,8 @@ def main():
         if given["state"] == "proven":
             module.exit_json(changed=False if module.check_mode else prove(given["path"]), state="proven")
         locks = [(lock["name"], lock["text"]) for lock in given["locks"]]
-        changed, state = make(given["path"], given["python"], locks, given["key"], given["options"], module.check_mode)
+        options = given["options"] + (["--no-index", "--find-links", given["wheels"]] if given["wheels"] else [])
+        changed, state = make(given["path"], given["python"], locks, given["key"], options, module.check_mode)
         module.exit_json(changed=changed, state=state)
     except (Refused, OSError) as error:
         module.fail_json(msg=str(error))

@@ -73,10 +73,11 @@ def probe(path):
     return output[1], None
 
 
-def find(executable=""):
+def find(executable="", also=""):
     """{"python": path or None, "rejected": [[path, why], ...]}; with `executable` nothing else is looked at."""
     rejected = []
-    for path in [executable] if executable else candidates():
+    usual = [also] if also and os.path.lexists(also) else []
+    for path in [executable] if executable else usual + list(candidates()):
         real, why = probe(path)
         if real:
             return {"python": real, "rejected": rejected}
@@ -95,12 +96,13 @@ def sentence(result, how):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--executable", default="", help="look at this one only")
+    parser.add_argument("--also", default="", help="look here first, if something is there")
     parser.add_argument(
         "--how", default="--executable /path/to/python3.7", help="how a person names one, for the message"
     )
     parser.add_argument("--json", action="store_true", help="print everything that was looked at")
     args = parser.parse_args()
-    result = find(args.executable)
+    result = find(args.executable, args.also)
     if args.json:
         result["message"] = "" if result["python"] else sentence(result, args.how)
         print(json.dumps(result))

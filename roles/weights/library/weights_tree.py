@@ -27,14 +27,16 @@ options:
   pack: {type: path, description: Write the tree into this .zip.}
   dest: {type: path, description: Install the tree as this folder.}
   fingerprint: {type: str, default: "", description: Leave dest alone if it holds this tree, and fail if src is another.}
+  archive_sha256: {type: str, default: "", description: "The archive that the tree came from, for the marker."}
 """
 EXAMPLES = """
 - name: Install
   weights_tree: {src: /tmp/weights_v2.1, dest: /opt/iblvideo/weights/weights_v2.1, networks: ["nose_tip-*"]}
 """
 RETURN = """
-fingerprint: {type: str, returned: always, description: Names the tree's content.}
-matches: {type: bool, returned: always, description: Whether dest held that tree already.}
+fingerprint: {type: str, returned: always, description: "Names the tree's content: of src, or else of dest."}
+archive_sha256: {type: str, returned: always, description: "Of src where it is an archive, or else what dest was made from."}
+intact: {type: bool, returned: always, description: Whether dest holds what was once installed there.}
 """
 
 MARKER = ".iblvideo-admin.json"
@@ -129,18 +131,21 @@ def write_zip(root, target):
             archive.write(path, name)
 
 
-def installed_fingerprint(dest):
-    """None where nothing is; what is not ours is refused."""
+def installed(dest):
+    """{} where nothing is, else the marker with `intact`; what is not ours is refused."""
     if not os.path.lexists(dest):
-        return None
-    if not os.path.isfile(os.path.join(dest, MARKER)):
+        return {}
+    try:
+        with open(os.path.join(dest, MARKER), encoding="utf-8") as file:
+            marker = json.load(file)
+    except (OSError, ValueError):
         raise Unusable(
             f"path.taken: {dest} exists and was not made by iblvideo-admin: move it away, or choose another weights_name"
         )
-    return fingerprint_of(dest)
+    return dict(marker, intact=fingerprint_of(dest) == marker.get("fingerprint"))
 
 
-def install(root, dest, fingerprint):
+def install(root, dest, fingerprint, archive_sha256):
     """Under a temporary name first: a tree at `dest` is always whole."""
     parent, name = os.path.split(dest)
     new, old = (os.path.join(parent, f".{name}.{which}") for which in ("new", "old"))
@@ -152,7 +157,9 @@ def install(root, dest, fingerprint):
         shutil.copyfile(path, target)
         os.chmod(target, 0o644)
     with open(os.path.join(new, MARKER), "w", encoding="utf-8") as file:
-        json.dump({"fingerprint": fingerprint}, file)
+        json.dump({"fingerprint": fingerprint, "archive_sha256": archive_sha256}, file)
+        file.flush()
+        os.fsync(file.fileno())
     if os.path.lexists(dest):
         os.rename(dest, old)
     os.rename(new, dest)
@@ -160,22 +167,27 @@ def install(root, dest, fingerprint):
 
 
 def run(params, check_mode, scratch):
-    result = {"changed": False, "matches": False, "fingerprint": params["fingerprint"]}
-    if params["dest"] and params["fingerprint"] and installed_fingerprint(params["dest"]) == params["fingerprint"]:
-        return dict(result, matches=True)
-    if not params["src"]:
-        return dict(result, matches=False)
+    there = installed(params["dest"]) if params["dest"] else {}
+    result = {
+        "changed": False,
+        "intact": bool(there.get("intact")),
+        "fingerprint": there.get("fingerprint", ""),
+        "archive_sha256": there.get("archive_sha256", ""),
+    }
+    if not params["src"] or (result["intact"] and result["fingerprint"] == params["fingerprint"]):
+        return result
+    archive_sha256 = params["archive_sha256"] or (sha256_of(params["src"]) if os.path.isfile(params["src"]) else "")
     root = opened_source(params["src"], params["sha256"], params["networks"], scratch)
-    result["fingerprint"] = fingerprint_of(root)
-    if params["fingerprint"] and result["fingerprint"] != params["fingerprint"]:
+    fingerprint = fingerprint_of(root)
+    if params["fingerprint"] and fingerprint != params["fingerprint"]:
         raise Unusable("{} arrived damaged".format(params["src"]))
     if params["pack"]:
         write_zip(root, params["pack"])
-    if params["dest"] and installed_fingerprint(params["dest"]) != result["fingerprint"]:
+    if params["dest"] and not (result["intact"] and fingerprint == result["fingerprint"]):
         result["changed"] = True
         if not check_mode:
-            install(root, params["dest"], result["fingerprint"])
-    return result
+            install(root, params["dest"], fingerprint, archive_sha256)
+    return dict(result, fingerprint=fingerprint, archive_sha256=archive_sha256)
 
 
 def main():
@@ -189,6 +201,7 @@ def main():
             "pack": {"type": "path"},
             "dest": {"type": "path"},
             "fingerprint": {"type": "str", "default": ""},
+            "archive_sha256": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )

@@ -1,0 +1,83 @@
+"""Filters that turn what servers say of themselves into one table, and into the list of what is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_NO_ANSWER = {"verdict": "none", "toolchain": "", "smoke": "", "accepted": False}
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Any]:
+        return {
+            "check_answer": check_answer,
+            "server_state": server_state,
+            "servers_table": servers_table,
+            "servers_wrong": servers_wrong,
+        }
+
+
+def check_answer(result: dict[str, Any]) -> dict[str, Any]:
+    """The data of `check-gpu --json`, with its verdict (`none`: it did not answer) and its reasons as sentences."""
+    try:
+        answer = json.loads(result.get("stdout", ""))
+    except ValueError:
+        said = (result.get("stderr") or result.get("msg") or "").strip().split("\n")[-1]
+        return {"verdict": "none", "toolchain": "", "reasons": [said or "it does not answer"]}
+    data = answer["data"] or {}
+    reasons = [f"{error['message']}: {error['remedy']}" for error in answer["errors"]]
+    return {"verdict": data.get("verdict", "none"), "toolchain": data.get("toolchain", ""), "reasons": reasons}
+
+
+def server_state(
+    check: dict[str, Any], smoke: dict[str, Any], accept: list[str], gpu_expected: bool
+) -> dict[str, Any]:
+    """One server: verdict, toolchain, smoke, whether it is accepted, and why not."""
+    answer = check_answer(check)
+    skipped = answer["verdict"] == "unknown" and not gpu_expected
+    tried = _tried(smoke)
+    why = list(answer["reasons"]) if answer["verdict"] not in accept and not skipped else []
+    if not why and answer["verdict"] not in accept and not skipped:
+        why = [f"check-gpu: {answer['verdict']} (accepted: {', '.join(accept)})"]
+    if tried["result"] == "fail":
+        why.append(f"tracking a drawn mouse: {tried['said']}")
+    return {
+        "verdict": "SKIPPED: no GPU is expected here, so none was confirmed" if skipped else answer["verdict"],
+        "toolchain": answer["toolchain"],
+        "smoke": f"{tried['result']}: {tried['said']}",
+        "accepted": not why,
+        "why": "; ".join(why),
+    }
+
+
+def servers_table(hosts: list[str], hostvars: Any) -> list[str]:
+    """A line for each server, in columns."""
+    rows = [("server", "check-gpu", "toolchain", "tracking a drawn mouse")]
+    for host in hosts:
+        state = _state(hostvars, host)
+        rows.append((host, state["verdict"], state["toolchain"], state["smoke"]))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def servers_wrong(hosts: list[str], hostvars: Any) -> list[str]:
+    """A sentence for each server that cannot track."""
+    states = {host: _state(hostvars, host) for host in hosts}
+    return [f"{host}: {state.get('why') or 'it does not answer'}" for host, state in states.items() if not state["accepted"]]
+
+
+def _state(hostvars: Any, host: str) -> dict[str, Any]:
+    return dict(hostvars[host].get("__iblvideo_admin_state") or _NO_ANSWER)
+
+
+def _tried(smoke: dict[str, Any]) -> dict[str, str]:
+    if smoke.get("skipped"):
+        return {"result": "SKIPPED", "said": "check-gpu does not say pass"}
+    try:
+        return dict(json.loads(smoke.get("stdout", "").strip().split("\n")[-1]))
+    except ValueError:
+        said = (smoke.get("stderr") or smoke.get("msg") or "it does not answer").strip().split("\n")[-1]
+        return {"result": "fail", "said": said}

@@ -1,0 +1,90 @@
+"""An Ansible module: the link that says which of several versions is in use, and the one that says which was before.
+
+    CLI/current -> 0.3.0+abc      CLI/previous -> 0.2.0+def
+
+A switch is one rename, so there is no moment without a version. Switching back makes the two change places.
+Standard library only, Python >= 3.8.
+"""
+
+from __future__ import annotations
+
+import os
+
+DOCUMENTATION = """
+module: switched_link
+short_description: Leads `current` to a version, and remembers the one before as `previous`
+description: [Refuses to replace what is no link.]
+author: the iblvideo-admin authors
+options:
+  folder: {type: path, required: true, description: Where the versions lie.}
+  version: {type: str, default: "", description: "Its name in the folder; empty: the previous one."}
+"""
+EXAMPLES = """
+- name: Switch
+  switched_link: {folder: /opt/iblvideo/cli, version: 0.3.0+abc}
+- name: Switch back
+  switched_link: {folder: /opt/iblvideo/cli}
+"""
+RETURN = """
+current: {type: str, returned: always, description: The version in use.}
+previous: {type: str, returned: always, description: "The one before; empty: none"}
+"""
+
+
+class Refused(Exception):
+    """It is not done; the text says why."""
+
+
+def led_to(path):
+    """Empty where nothing is."""
+    if os.path.islink(path):
+        return os.readlink(path)
+    if os.path.lexists(path):
+        raise Refused(
+            f"path.taken: {path} exists and is no link of iblvideo-admin: move it away, or choose another place"
+        )
+    return ""
+
+
+def lead(path, target):
+    """By a rename; a new name first, so that it is never missing."""
+    new = path + ".iblvideo-new"
+    if os.path.lexists(new):
+        os.unlink(new)
+    os.symlink(target, new)
+    os.replace(new, path)
+
+
+def switch(folder, version="", dry=False):
+    """(changed, current, previous)."""
+    current, previous = (os.path.join(folder, name) for name in ("current", "previous"))
+    now, before = led_to(current), led_to(previous)
+    wanted = version or before
+    if not wanted:
+        raise Refused(folder + " has no previous version to go back to")
+    if wanted == now:
+        return False, now, before
+    if dry:
+        return True, wanted, now
+    if not os.path.isdir(os.path.join(folder, wanted)):
+        raise Refused(os.path.join(folder, wanted) + " is not there any more")
+    lead(current, wanted)
+    if now:
+        lead(previous, now)
+    return True, wanted, now
+
+
+def main():
+    from ansible.module_utils.basic import AnsibleModule
+
+    options = {"folder": {"type": "path", "required": True}, "version": {"type": "str", "default": ""}}
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    try:
+        changed, current, previous = switch(module.params["folder"], module.params["version"], module.check_mode)
+        module.exit_json(changed=changed, current=current, previous=previous)
+    except (Refused, OSError) as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
