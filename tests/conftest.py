@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from e2e.hosts import Hosts, missing
 from lab import Lab
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +33,17 @@ def dlc_python() -> Path:
             pytest.fail(f"no environment of toolchain dlc-tf1-cpu at {path}")
         pytest.skip(f"SKIPPED: no environment of toolchain dlc-tf1-cpu at {path}; `make test` builds one")
     return path
+
+
+@pytest.fixture(scope="session")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    """Real Debian hosts, booted when a test asks for one; their base tree takes two minutes once."""
+    if reason := missing():
+        if os.environ.get("CI"):  # .ci/run has just installed what they need
+            pytest.fail(reason)
+        pytest.skip(f"SKIPPED: {reason}")
+    with Hosts(tmp_path_factory.mktemp("hosts")) as hosts:
+        yield hosts
 
 
 @pytest.fixture(scope="session")
