@@ -6,17 +6,15 @@ Without a card the check ends at layer 12: TensorFlow is imported and finds no d
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tensorflow_gpu
 from gpu import nvml_machines
 from gpu.machines import LIBRARIES, working
 from lab import Lab
@@ -24,32 +22,14 @@ from stand_ins import cuda_libraries as stubs
 
 from iblvideo_admin.gpu.checks.libraries import TENSORFLOW
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
-import locked_venv
-
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
-CACHE = Path(__file__).resolve().parents[2] / ".cache"
 LIMIT_S = 400
 MACHINE, DRIVER = "gtx_1080_ti_on_410", "410.48"
 
 
 @pytest.fixture(scope="session")
 def environment(dlc_python: Path) -> Path:
-    """Made once, kept in .cache; tests change copies of it only."""
-    toolchain, module = stubs.TOOLCHAIN, locked_venv.module()
-    locks = [(path.name, path.read_text()) for path in (toolchain.build_lock, toolchain.lock)]
-    key = hashlib.sha256("".join(text for _, text in locks).encode()).hexdigest()
-    asked = [dlc_python, "-c", "import sys; print(sys.base_prefix)"]
-    base = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
-    folder = CACHE / "test-tf-gpu"
-    with open(CACHE / "test-tf-gpu.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # pytest's workers: the second would remove what the first one is making
-        try:
-            module.make(str(folder), str(base / "bin/python3.7"), locks, key)
-        except module.Refused as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            pytest.skip(f"SKIPPED: tensorflow-gpu could not be fetched: {str(error)[-300:]}")
-    return folder
+    return tensorflow_gpu.environment(dlc_python)
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +79,7 @@ class Server:
 
 @pytest.fixture
 def server(lab: Lab, environment: Path, whole_stubs: Path) -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(dir=CACHE, prefix="copy-") as copy:  # where hard links reach
+    with tempfile.TemporaryDirectory(dir=tensorflow_gpu.CACHE, prefix="copy-") as copy:  # where hard links reach
         yield Server(lab, environment, whole_stubs, Path(copy))
 
 
