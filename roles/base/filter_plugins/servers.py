@@ -15,6 +15,7 @@ class FilterModule:
         return {
             "check_answer": check_answer,
             "server_state": server_state,
+            "status_of": status_of,
             "servers_table": servers_table,
             "servers_wrong": servers_wrong,
         }
@@ -30,6 +31,15 @@ def check_answer(result: dict[str, Any]) -> dict[str, Any]:
     data = answer["data"] or {}
     reasons = [f"{error['message']}: {error['remedy']}" for error in answer["errors"]]
     return {"verdict": data.get("verdict", "none"), "toolchain": data.get("toolchain", ""), "reasons": reasons}
+
+
+def status_of(result: dict[str, Any]) -> dict[str, Any]:
+    """What `status --json` says: whether it answers, whether the queue is held, and how many jobs run."""
+    try:
+        data = json.loads(result.get("stdout", ""))["data"]
+        return {"answers": True, "held": bool(data["held"]), "running": len(data["running"])}
+    except (ValueError, KeyError, TypeError):
+        return {"answers": False, "held": False, "running": 0}
 
 
 def server_state(

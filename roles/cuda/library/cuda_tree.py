@@ -21,7 +21,7 @@ description: [Never touches a folder without our marker, but for adding one when
 author: the iblvideo-admin authors
 options:
   root: {type: path, required: true, description: "The toolkit's folder, as in /usr/local/cuda-10.0."}
-  state: {type: str, default: look, description: "look, begin (before an installer), installed (after it) or adopted."}
+  state: {type: str, default: look, description: "look, begin (before an installer), installed (after it), adopted, or absent."}
   folders: {type: list, elements: str, default: [lib64], description: "Where libraries are, below root."}
   libraries: {type: list, elements: str, default: [], description: The files that make it whole.}
   about: {type: dict, default: {}, description: "What to write into the marker: release, sha256."}
@@ -141,9 +141,22 @@ def adopt(root, given):
     return {"changed": True, "missing": missing}
 
 
+def remove(root, found):
+    """What we installed goes; of what was adopted only our marker; what is foreign stays."""
+    if found in ("installed", "installing"):
+        shutil.rmtree(root)
+    elif found == "adopted":
+        os.unlink(os.path.join(root, MARKER))
+
+
 def run(given, check_mode):
     root, state = given["root"], given["state"]
     found = look(root)
+    if state == "absent":
+        changed = found in ("installed", "installing", "adopted")
+        if changed and not check_mode:
+            remove(root, found)
+        return {"changed": changed, "found": found, "missing": []}
     if state == "look":
         whole = found in ("installed", "adopted")
         missing = missing_of(root, given["folders"], given["libraries"], thorough=False) if whole else []
@@ -162,7 +175,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": ["look", "begin", "installed", "adopted"], "default": "look"},
+            "state": {"type": "str", "choices": ["look", "begin", "installed", "adopted", "absent"], "default": "look"},
             "folders": {"type": "list", "elements": "str", "default": ["lib64"]},
             "libraries": {"type": "list", "elements": "str", "default": []},
             "about": {"type": "dict", "default": {}},
