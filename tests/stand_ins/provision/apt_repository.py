@@ -150,7 +150,7 @@ class _Key:
         self._home = tempfile.TemporaryDirectory(prefix="gpg-")
         self.public = public
         try:
-            self._gpg("--quick-generate-key", "Stand-in <nobody@example.org>", "rsa2048", "sign", "never")
+            self._gpg("--quick-generate-key", "Stand-in <nobody@example.org>", "ed25519", "sign", "never")
             self._gpg("--export", "--output", public)
             public.chmod(0o644)
         finally:
