@@ -6,7 +6,8 @@
  *
  *     cc -shared -fPIC -DBRANCH=470 -o libnvidia-ml.so.1 nvml.c
  *
- * BRANCH leaves out what that driver branch did not have yet, as the dynamic loader would find it.
+ * BRANCH leaves out what that driver branch did not have yet, as the dynamic loader would find it.  MACHINE is the file
+ * where the environment names none; NO_MACHINE the code with which NVML cannot begin where there is no such file.
  */
 
 #include <stdio.h>
@@ -17,8 +18,15 @@
 #ifndef BRANCH
 #define BRANCH 999
 #endif
+#ifndef MACHINE
+#define MACHINE ""
+#endif
+#ifndef NO_MACHINE
+#define NO_MACHINE SUCCESS
+#endif
 
-enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15, UNKNOWN = 999 };
+enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, DRIVER_NOT_LOADED = 9,
+       GPU_IS_LOST = 15, UNKNOWN = 999 };
 enum { MOST_CARDS = 16, MOST_LINES = 64 };
 
 typedef struct { char key[32], value[256]; } line_t;
@@ -30,16 +38,17 @@ typedef struct { unsigned long long total, free, used; } memory_t;
 typedef struct { char legacy[16]; unsigned domain, bus, device, id, subsystem; char bus_id[32]; } pci_t;
 
 static section_t machine, cards[MOST_CARDS];
-static int card_count;
+static int card_count, missing;
 
 static void read_machine(void) {
     char text[512];
     section_t *section = &machine;
-    FILE *file = fopen(getenv("NVML_MACHINE") ? getenv("NVML_MACHINE") : "", "r");
+    FILE *file = fopen(getenv("NVML_MACHINE") ? getenv("NVML_MACHINE") : MACHINE, "r");
 
     memset(&machine, 0, sizeof machine);
     memset(cards, 0, sizeof cards);
     card_count = 0;
+    missing = !file;
     while (file && fgets(text, sizeof text, file)) {
         line_t *line = &section->lines[section->count];
         if (strncmp(text, "[gpu]", 5) == 0 && card_count < MOST_CARDS)
@@ -103,6 +112,8 @@ int nvmlInitWithFlags(unsigned flags) {
 
     (void)flags;
     read_machine();
+    if (missing)
+        return NO_MACHINE;
     code = ask(&machine, "init", &value);
     return code == NOT_SUPPORTED ? SUCCESS : code;
 }
@@ -112,8 +123,7 @@ int nvmlShutdown(void) { return SUCCESS; }
 const char *nvmlErrorString(int code) {
     const char *value = find(&machine, "error_text", 0);
 
-    (void)code;
-    return value ? value : "Unknown Error";
+    return value ? value : code == DRIVER_NOT_LOADED ? "Driver Not Loaded" : "Unknown Error";
 }
 
 int nvmlSystemGetDriverVersion(char *out, unsigned length) { return ask_text(&machine, "driver", out, length); }

@@ -15,7 +15,10 @@ from stand_ins.provision.symbols import wanted
 
 CUPTI = "extras/CUPTI/lib64"
 _TARGET = "targets/x86_64-linux"
-_MATHS = ("libcublas", "libcublasLt", "libcufft", "libcurand", "libcusolver", "libcusparse")
+_COMPONENTS = {
+    "libcudart": "cuda_cudart", "libcupti": "cuda_cupti", "libnvrtc": "cuda_nvrtc", "libnvToolsExt": "cuda_nvtx",
+    "libcublasLt": "libcublas", "libnvblas": "libcublas", "libcufftw": "libcufft", "libnppc": "libnpp",
+}  # fmt: skip
 _NVCC = """#!/bin/sh
 # Stands in for CUDA's compiler: it only tells which it is.
 cat <<'END'
@@ -80,7 +83,7 @@ def components(release: Release) -> Path:
     folder = Path(_scratch[-1].name)
     for soname, version in release.libraries.items():
         stem = soname.split(".so.")[0]
-        component = _component(release, folder, stem if stem in _MATHS else f"cuda_{stem[3:]}")
+        component = _component(release, folder, _COMPONENTS.get(stem, stem))
         inside = _inside(component, CUPTI if stem == "libcupti" else "lib64")
         code = _runtime(release) if stem == "libcudart" else ""
         symbols = wanted().get(soname, ())

@@ -25,7 +25,7 @@ _HEADER = """/* Stands in for cuDNN's header: only the version is here. */
 
 #endif
 """
-_OWNER = {"uid": 10174, "gid": 30, "uname": "", "gname": ""}  # as NVIDIA's: nobody's on a lab's server
+_OWNER = 10174, 30  # as NVIDIA's: nobody's on a lab's server
 _PARTS_OF_8 = ("ops_infer", "ops_train", "cnn_infer", "cnn_train", "adv_infer", "adv_train")
 
 
@@ -129,7 +129,9 @@ def _text(path: Path, text: str) -> None:
 
 
 def _owned(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    return member.replace(**_OWNER, deep=False)
+    member.uid, member.gid = _OWNER
+    member.uname = member.gname = ""
+    return member
 
 
 def _file(name: str) -> Callable[[tarfile.TarFile, str], None]:

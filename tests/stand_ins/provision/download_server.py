@@ -16,9 +16,9 @@ HTML = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><form>N
 _PIECE = 16 * 1024
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
-    """What was asked and how it was answered."""
+    """What was asked and how it is answered; in the log before the other side has seen any of it."""
 
     method: str
     path: str
@@ -197,11 +197,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._plain(path, 404, {})
 
     def _plain(self, path: str, status: int, headers: Mapping[str, str]) -> None:
+        self._log(path, status)
         text = f"{status} {self.responses[status][0]}\n".encode()
         self._head(status, len(text), {"Content-Type": "text/plain", **headers})
         if self.command != "HEAD":
             self.wfile.write(text)
-        self._log(path, status, 0)
 
     def _send(self, path: str, content: bytes, fault: Fault, changed: float) -> None:
         status, headers = 200, {"Content-Type": fault.content_type or "application/octet-stream"}
@@ -215,16 +215,16 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 status, whole, content = 206, len(content), content[int(first) :]
                 headers["Content-Range"] = f"bytes {first}-{whole - 1}/{whole}"
+        request = self._log(path, status)
         self._head(status, len(content), headers)
-        sent = 0
-        try:
-            for piece in self._pieces(content, fault) if self.command != "HEAD" else ():
+        for piece in self._pieces(content, fault) if self.command != "HEAD" else ():
+            request.sent += len(piece)
+            try:
                 self.wfile.write(piece)
-                self.wfile.flush()
-                sent += len(piece)
-        except OSError:  # the other side has gone: no fault of this one
-            self.close_connection = True
-        self._log(path, status, sent)
+            except OSError:  # the other side has gone: no fault of this one
+                request.sent -= len(piece)
+                self.close_connection = True
+                return
 
     def _pieces(self, content: bytes, fault: Fault) -> Iterator[bytes]:
         end = min(end for end in (fault.cut_after, fault.stall_after, len(content)) if end is not None)
@@ -244,11 +244,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def _log(self, path: str, status: int, sent: int) -> None:
+    def _log(self, path: str, status: int) -> Request:
         given = self.headers.get("Authorization", "").removeprefix("Basic ")
         user = base64.b64decode(given, validate=False).decode(errors="replace").split(":")[0] if given else None
-        self.owner.log.append(Request(self.command, path, status, sent, user, self.headers.get("Range"),
-                                      self.headers.get("User-Agent")))  # fmt: skip
+        headers = self.headers.get("Range"), self.headers.get("User-Agent")
+        request = Request(self.command, path, status, 0, user, *headers)
+        self.owner.log.append(request)
+        return request
 
     def log_message(self, *_: object) -> None:
         """Nothing on the terminal: the log is for tests."""
