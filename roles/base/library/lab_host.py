@@ -18,6 +18,7 @@ author: the iblvideo-admin authors
 options:
   sysroot: {type: path, default: /, description: Where /sys and /proc are.}
   prefix: {type: path, required: true, description: The folder of everything that is installed.}
+  folders: {type: list, elements: path, default: [], description: "Folders that should be there."}
 """
 EXAMPLES = """
 - name: Look
@@ -31,6 +32,7 @@ secure_boot: {type: bool, returned: always, description: Whether the firmware le
 kernel: {type: str, returned: always, description: Release of the kernel that runs.}
 headers: {type: bool, returned: always, description: Whether modules can be built for it.}
 free_gb: {type: float, returned: always, description: Room on the disk of `prefix`.}
+missing: {type: list, returned: always, description: "Those of `folders` that are not there."}
 provisioned: {type: bool, returned: always, description: Whether a command line is installed below it.}
 """
 
@@ -112,10 +114,16 @@ def room(prefix):
 def main():
     from ansible.module_utils.basic import AnsibleModule
 
-    options = {"sysroot": {"type": "path", "default": "/"}, "prefix": {"type": "path", "required": True}}
+    options = {
+        "sysroot": {"type": "path", "default": "/"},
+        "prefix": {"type": "path", "required": True},
+        "folders": {"type": "list", "elements": "path", "default": []},
+    }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
-    host = Host(module.params["sysroot"])
-    module.exit_json(changed=False, **host.facts(os.uname().release), **room(os.path.abspath(module.params["prefix"])))
+    given = module.params
+    missing = [folder for folder in given["folders"] if not os.path.isdir(folder)]
+    facts = Host(given["sysroot"]).facts(os.uname().release)
+    module.exit_json(changed=False, missing=missing, **facts, **room(os.path.abspath(given["prefix"])))
 
 
 if __name__ == "__main__":
