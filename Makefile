@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 LOCKS := iblvideo_admin/toolchains
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv dlc-venv test test-full lint format bench locks docs demo-weights clean
+.PHONY: help demo venv dlc-venv test-hosts environments test test-full lint format bench locks docs demo-weights clean
 
 help:            ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,11 +22,18 @@ venv:            ## the developer's environment .venv, from its lock
 dlc-venv: venv   ## the tests' TensorFlow 1.13.1 environment in .cache/, built by the roles themselves
 	@$(BIN)/python tools/dlc_venv.py
 
-test: lint dlc-venv  ## lint and test (the one test command)
-	$(BIN)/python -m pytest -n 2 -m "not full"
+test-hosts: venv ## the tree under the tests' hosts; as root, or their tests are left out
+	@$(BIN)/python tests/e2e/hosts base
 
-test-full: lint dlc-venv  ## the same with everything that takes longer
-	$(BIN)/python -m pytest -n 2
+# Each takes minutes the first time, and waits for the network in much of it: side by side.
+environments: venv
+	@$(MAKE) --no-print-directory --jobs=2 dlc-venv test-hosts
+
+test: lint environments  ## lint and test (the one test command)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not full"
+
+test-full: lint environments  ## the same with everything that takes longer
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: venv       ## ruff, mypy, ansible-lint, yamllint, shellcheck
 	$(BIN)/ruff check .
@@ -57,4 +64,5 @@ demo-weights: venv dlc-venv  ## train the demo's networks again, into .cache/tra
 	training/retrain.sh .cache/training $(BIN)/python $(CURDIR)/.cache/dlc-tf1-cpu/current/bin/python
 
 clean:           ## remove everything that was made here
+	@test ! -x $(BIN)/python || $(BIN)/python tests/e2e/hosts down
 	rm -rf .demo .cache $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .ansible

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shlex
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,8 +46,7 @@ class Hosts:
         with claims.lock():
             remove_dead()
             self.run = claims.claim(self.folder, ident, keep=keep)
-        self._keep = keep
-        self._open = True
+        self._closer = None if keep else os.getpid()
         self._hosts: dict[int, Host] = {}
         self._lock = threading.RLock()
         atexit.register(self.close)
@@ -71,8 +74,9 @@ class Hosts:
             host = Host(self.run, self.network, number, bind_ro=bind_ro, gone=self._forget)
             self._hosts[number] = host
         try:
-            host.create(tree)
-            self._write_config()
+            with self._lock:
+                host.create(tree)
+                self._write_config()
             host.egress(egress)
             host.boot()
         except BaseException:
@@ -99,12 +103,16 @@ class Hosts:
 
     def close(self) -> None:
         """Destroy every host, and leave nothing on this machine."""
-        if not self._open or self._keep:
+        if self._closer != os.getpid():  # done, not wanted, or in a fork
             return
-        self._open = False
+        self._closer = None
         atexit.unregister(self.close)
-        for host in list(self._hosts.values()):
-            host.destroy()
+        with ExitStack() as after:  # each, whatever becomes of the others
+            after.callback(self._remove)
+            for host in list(self._hosts.values()):
+                after.callback(host.destroy)
+
+    def _remove(self) -> None:
         with claims.lock():
             remove(self.run)
 
@@ -127,7 +135,10 @@ def remove_dead(*, kept: bool = False) -> None:
     """What runs have left whose owner is gone; ``kept``: what nobody owns, too.  Call it with the lock held."""
     for run in claims.runs():
         if not run.alive() or (kept and run.owner == claims.KEPT):
-            remove(run)
+            try:
+                remove(run)
+            except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+                print(f"what run {run.number} of test hosts left cannot be removed: {error}", file=sys.stderr)
 
 
 def remove(run: claims.Run) -> None:
