@@ -31,7 +31,9 @@ def parser() -> argparse.ArgumentParser:
     summary = commands.add_parser("summary", help="compare a tracked session with the truth about it")
     summary.add_argument("session", type=Path, help="session folder that was rendered and tracked")
     summary.set_defaults(run=_summary)
-    trial = commands.add_parser("smoke", help="track a second of the drawn mouse with this server's set-up; prints JSON")
+    trial = commands.add_parser(
+        "smoke", help="track a second of the drawn mouse with this server's set-up; prints JSON"
+    )
     trial.add_argument("--scratch", type=Path, help="where the temporary folder goes (default: the system's)")
     trial.set_defaults(run=_smoke)
     return top

@@ -14,7 +14,15 @@ NETWORKS = ["roi_detect-*", "nose_tip-*", "eye-mic-*", "paw2-mic-*", "tongue-mic
 
 
 def run(module: ModuleType, scratch: Path, check: bool = False, **given: Any) -> dict[str, Any]:
-    params = {"src": None, "sha256": "", "networks": NETWORKS, "pack": None, "dest": None, "fingerprint": "", "archive_sha256": ""}
+    params = {
+        "src": None,
+        "sha256": "",
+        "networks": NETWORKS,
+        "pack": None,
+        "dest": None,
+        "fingerprint": "",
+        "archive_sha256": "",
+    }
     scratch.mkdir(exist_ok=True)
     values = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     return dict(module.run({**params, **values}, check, str(scratch)))

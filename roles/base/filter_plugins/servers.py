@@ -42,9 +42,7 @@ def status_of(result: dict[str, Any]) -> dict[str, Any]:
         return {"answers": False, "held": False, "running": 0}
 
 
-def server_state(
-    check: dict[str, Any], smoke: dict[str, Any], accept: list[str], gpu_expected: bool
-) -> dict[str, Any]:
+def server_state(check: dict[str, Any], smoke: dict[str, Any], accept: list[str], gpu_expected: bool) -> dict[str, Any]:
     """One server: verdict, toolchain, smoke, whether it is accepted, and why not."""
     answer = check_answer(check)
     skipped = answer["verdict"] == "unknown" and not gpu_expected
@@ -76,7 +74,9 @@ def servers_table(hosts: list[str], hostvars: Any) -> list[str]:
 def servers_wrong(hosts: list[str], hostvars: Any) -> list[str]:
     """A sentence for each server that cannot track."""
     states = {host: _state(hostvars, host) for host in hosts}
-    return [f"{host}: {state.get('why') or 'it does not answer'}" for host, state in states.items() if not state["accepted"]]
+    return [
+        f"{host}: {state.get('why') or 'it does not answer'}" for host, state in states.items() if not state["accepted"]
+    ]
 
 
 def _state(hostvars: Any, host: str) -> dict[str, Any]:

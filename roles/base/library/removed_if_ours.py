@@ -74,8 +74,14 @@ def plan(given):
         inside = sorted(os.listdir(parent)) if os.path.isdir(parent) else []
         for name in inside:
             path = os.path.join(parent, name)
-            sort(path, name in ("current", "previous") if os.path.islink(path) else os.path.isdir(path) and is_ours(path))
-        if inside and all(os.path.join(parent, name) in ours for name in inside) or (os.path.isdir(parent) and not inside):
+            sort(
+                path, name in ("current", "previous") if os.path.islink(path) else os.path.isdir(path) and is_ours(path)
+            )
+        if (
+            inside
+            and all(os.path.join(parent, name) in ours for name in inside)
+            or (os.path.isdir(parent) and not inside)
+        ):
             ours.append(parent)
     return ours, left
 

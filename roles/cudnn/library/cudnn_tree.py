@@ -116,7 +116,11 @@ def members(archive):
             continue
         if member.issym():
             if "/" in member.linkname:
-                raise Refused("its member {!r} is a link to {!r}, which would leave the folder".format(member.name, member.linkname))
+                raise Refused(
+                    "its member {!r} is a link to {!r}, which would leave the folder".format(
+                        member.name, member.linkname
+                    )
+                )
         elif not member.isreg():
             raise Refused("its member {!r} is neither a file nor a link".format(member.name))
         folder, name = match.group(1).split("/")

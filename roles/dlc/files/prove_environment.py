@@ -59,7 +59,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--import", dest="imports", action="append", default=[])
     parser.add_argument("--allow", action="append", default=[])
-    parser.add_argument("--ignore-packages", action="store_true", help="do not ask pip whether the packages fit together")
+    parser.add_argument(
+        "--ignore-packages", action="store_true", help="do not ask pip whether the packages fit together"
+    )
     args = parser.parse_args()
     problems = list(check_imports(args.imports))
     if not args.ignore_packages:

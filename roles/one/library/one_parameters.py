@@ -59,7 +59,9 @@ def merged(there, url, parameters):
 def write(path, content, ids):
     """Nobody else can read it at any moment."""
     new = path + ".new"
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8") as file:
+    with open(
+        os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8"
+    ) as file:
         json.dump(content, file, indent=2, sort_keys=True)
         file.flush()
         os.fsync(file.fileno())
@@ -88,10 +90,17 @@ def close_folder(folder, ids):
 def run(given, check_mode):
     folder = os.path.join(given["home"], ".one")
     url, client = given["url"].rstrip("/"), client_of(given["url"])
-    ids = (pwd.getpwnam(given["owner"]).pw_uid, grp.getgrnam(given["group"]).gr_gid) if given["owner"] and not check_mode else None
+    ids = (
+        (pwd.getpwnam(given["owner"]).pw_uid, grp.getgrnam(given["group"]).gr_gid)
+        if given["owner"] and not check_mode
+        else None
+    )
     caches = read(os.path.join(folder, ".caches"))
     wanted = {
-        ".caches": {"CLIENT_MAP": dict(caches.get("CLIENT_MAP", {}), **{client: given["cache_dir"]}), "DEFAULT": client},
+        ".caches": {
+            "CLIENT_MAP": dict(caches.get("CLIENT_MAP", {}), **{client: given["cache_dir"]}),
+            "DEFAULT": client,
+        },
         "." + client: merged(read(os.path.join(folder, "." + client)), url, given["parameters"]),
     }
     stale = [name for name, content in wanted.items() if read(os.path.join(folder, name)) != content]
