@@ -1,7 +1,7 @@
-"""Does this server track?  A second of the drawn mouse goes through the installed command, and must come out where it is.
+"""Does this server track?  A second of the drawn mouse goes through the installed command, and must be found again.
 
-What check-gpu judges layer by layer is run here as one whole: queue, lease, decoder, engine, filter, table.  The server's
-own queue and sessions are not touched: everything lies in a folder that is removed afterwards.
+What check-gpu judges layer by layer is run here as one whole: queue, lease, decoder, engine, filter, table.  The
+server's own queue and sessions are not touched: everything lies in a folder that is removed afterwards.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def run(scratch: Path | None = None, limit_s: float = LIMIT_S) -> dict[str, Any]
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """The server's settings, but for what would touch its queue.  Locks are its own: a card is asked for like by any job."""
+    """The server's settings, but for what would touch its queue.  Locks are its own: any job asks for a card."""
     places = {"SUBJECTS_DIR": "Subjects", "STATE_DIR": "state", "SCRATCH_DIR": "scratch"}
     ours = {f"IBLVIDEO_ADMIN_{field}": str(folder / place) for field, place in places.items()}
     return {**os.environ, **ours, "IBLVIDEO_ADMIN_WEIGHTS_DIR": str(_WEIGHTS), "IBLVIDEO_ADMIN_HOURS": "always"}

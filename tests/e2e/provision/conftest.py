@@ -80,7 +80,7 @@ def makers(hosts: Hosts, tmp_path: Path, stand_in_archives: dict[str, tuple[Path
 
 @pytest.fixture
 def bare(hosts: Hosts, makers: Makers, python37: str) -> Iterator[Bare]:
-    """A function that boots a host on which nothing was done but that sessions have a place; it may reach the makers."""
+    """A function that boots a host that has a place for sessions and nothing else; it may reach the makers."""
     booted: list[Host] = []
 
     def boot(**given: Any) -> Host:
