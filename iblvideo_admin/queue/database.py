@@ -53,6 +53,11 @@ class Database:
         """Close the file."""
         self._db.close()
 
+    def require_writable(self) -> None:
+        """Refuse a ledger that was opened while its disk was read-only: SQLite only reads it from then on."""
+        with self.transaction():
+            self._db.execute("DELETE FROM queue WHERE FALSE")
+
     def damage(self) -> str:
         """What SQLite finds wrong with the file; empty where it is sound."""
         try:

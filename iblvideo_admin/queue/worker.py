@@ -55,6 +55,7 @@ class Worker:
         patient: bool = False,
     ) -> None:
         filesystem.require_locks(ledger.state_dir)
+        ledger.require_writable()
         self.settings = settings
         self.slots: dict[str, Slot] = {}
         self.trouble = ""  # why nothing can be done just now

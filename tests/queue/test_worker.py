@@ -11,13 +11,17 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import Lab, add_job, recover
+from e2e.chaos.disk import small_disks
+from lab import Lab, Nobody, add_job, recover
 
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.queue.job import JobPaths
 from iblvideo_admin.queue.ledger import Ledger
 from iblvideo_admin.queue.outcome import read_result
 from iblvideo_admin.queue.states import Started, Waiting
+from iblvideo_admin.queue.stopping import Stop
+from iblvideo_admin.queue.worker import Worker
+from iblvideo_admin.settings import Settings
 
 # ------------------------------------------------------------------------------------------------ damage by hand
 
@@ -144,6 +148,28 @@ def test_a_ledger_that_breaks_while_it_is_open_is_one_error(tmp_path: Path) -> N
             with pytest.raises(UserError) as caught:
                 look()
             assert caught.value.code == "state.not_usable"
+
+
+def test_no_worker_begins_on_a_ledger_that_was_opened_while_its_disk_was_read_only(tmp_path: Path) -> None:
+    """SQLite stays so when the disk is writable again: a service would hold its device for weeks and do nothing."""
+    state_dir = tmp_path / "state"
+    disks = small_disks(state_dir)
+    if not disks:
+        pytest.skip("SKIPPED: no disk can be mounted here")
+    killed = (
+        "import os, sys; from pathlib import Path; from iblvideo_admin.queue.ledger import Ledger;"
+        "ledger = Ledger(Path(sys.argv[1])); ledger.hold(False); os.kill(os.getpid(), 9)"
+    )
+    try:
+        subprocess.run([sys.executable, "-c", killed, state_dir], check=False, timeout=20)
+        assert disks[0].freeze()
+        with Ledger(state_dir) as ledger:
+            disks[0].thaw()
+            with pytest.raises(UserError, match="readonly") as caught:
+                Worker(ledger, Settings(), Nobody(), Stop(), patient=True)
+        assert caught.value.code == "state.not_usable"
+    finally:
+        disks[0].unmount()
 
 
 def test_a_pipe_in_the_folder_of_locks_stops_nobody(tmp_path: Path) -> None:

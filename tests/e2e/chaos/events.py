@@ -19,6 +19,8 @@ from e2e.chaos.processes import end_all
 
 _HOURS = 3600.0
 _WORK_S = 1.0
+_PATIENCE_S = 4.0
+LIMIT_S = 600.0
 
 
 class Chaos:
@@ -30,6 +32,7 @@ class Chaos:
         self._asked: list[subprocess.Popen[bytes]] = []
         self._locker: sqlite3.Connection | None = None
         self._ill: set[str] = set()  # disks that are full or read-only now
+        self._worked_at = time.monotonic()
         self.happened: Counter[str] = Counter()
         kill, term, stop = signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP
         self._shares: dict[Callable[[], str], int] = {
@@ -46,11 +49,15 @@ class Chaos:
     def run(self, count: int, pause_s: tuple[float, float]) -> None:
         """So many events, each kind in its share, and the workers started again meanwhile.
 
-        What cannot happen just now (nobody of that kind lives) happens later.
+        What cannot happen just now (nobody of that kind lives) happens later; a person sees that work goes on.
         """
         coming = self._deck(count)
+        until = time.monotonic() + LIMIT_S
         while coming:
+            if time.monotonic() > until:
+                raise AssertionError(self._standstill(len(coming)))
             self._crew.keep()
+            self._look_after()
             for event in coming:
                 if name := event():
                     self.happened[name] += 1
@@ -62,6 +69,40 @@ class Chaos:
                 time.sleep(0.05)
                 self._crew.keep()
                 self._undo(time.monotonic())
+
+    def _look_after(self) -> None:
+        """A person finds that nothing has been at work for a while.
+
+        The queue is still held (its release was killed, or found no ledger), jobs were brought down, or all is done.
+        """
+        now = time.monotonic()
+        if self._at_work() or any(process.poll() is None for process in self._asked):
+            self._worked_at = now
+        if now - self._worked_at < _PATIENCE_S:
+            return
+        self._worked_at = now
+        self.happened["nothing was at work"] += 1
+        self._ask("queue", "release")
+        self._mend()
+        if "subjects" not in self._ill and self._all_done():
+            self._place.another_session(self._dice)
+            self.happened["another session came"] += 1
+
+    def _all_done(self) -> bool:
+        try:
+            open_ = self._place.rows("SELECT id FROM jobs WHERE status IN ('Waiting', 'Started', 'Held')", 0.1)
+        except sqlite3.Error:
+            return False
+        return not open_
+
+    def _standstill(self, coming: int) -> str:
+        """What there is to be known where the events do not come about."""
+        self._undo(float("inf"))
+        jobs = self._place.rows("SELECT status, code, count(*) FROM jobs GROUP BY status, code")
+        held = self._place.rows("SELECT held, who, why FROM queue")
+        lives = Counter(process.kind for process in self._place.living())
+        said = {path.name: text[-300:] for path, text in list(self._crew.logs().items())[-3:]}
+        return f"{coming} events have not happened; jobs: {jobs}; held: {held}; alive: {dict(lives)}; said: {said}"
 
     def _at_work(self) -> bool:
         """Whether there is more to be hit than workers that have just begun."""

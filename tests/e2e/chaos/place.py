@@ -9,7 +9,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,8 @@ class Place:
         if cards:
             self._three_cards()
         self.disks = {disk.folder.name.lower(): disk for disk in small_disks(lab.subjects, self.state_dir)}
-        self.wishes = self._sessions(dice, count, patterns)
+        self._patterns = patterns
+        self.wishes = self._sessions(dice, count)
 
     def _three_cards(self) -> None:
         text = "driver = 470.256.02\n" + "".join(
@@ -88,25 +89,36 @@ class Place:
             "STAND_IN_PACE_S": "0.03",
         }
 
-    def _sessions(self, dice: random.Random, count: int, patterns: Mapping[str, list[Pattern]]) -> list[Wish]:
+    def _sessions(self, dice: random.Random, count: int) -> list[Wish]:
         """Videos of all cameras; one in eight is damaged, one in ten has a table that is to be replaced."""
-        cameras = sorted(patterns)
         wishes = []
         codes = list(_DAMAGE)
         for number in range(count):
-            session = self.lab.session(f"KS{number // 6:03}", "2026-01-15", f"{number % 6 // 3 + 1:03}")
-            video = Video(session, CAMERAS[cameras[number % 3]])
-            frames, pattern = dice.choice(patterns[video.camera.name])
-            shutil.copy(pattern, video.path)
+            wish = self._wish(dice, number)
             if number % 8 == 5:
-                wishes.append(Wish(video, 0, codes[number // 8 % len(codes)]))
-                continue
-            old = f"an old table of {number}".encode() if number % 10 == 2 else None
-            if old is not None:
-                video.alf.mkdir(exist_ok=True)
-                video.table.write_bytes(old)
-            wishes.append(Wish(video, frames, old=old))
+                wish = replace(wish, frames=0, code=codes[number // 8 % len(codes)])
+            elif number % 10 == 2:
+                wish = replace(wish, old=f"an old table of {number}".encode())
+                wish.video.alf.mkdir(exist_ok=True)
+                wish.video.table.write_bytes(wish.old)
+            wishes.append(wish)
         return wishes
+
+    def _wish(self, dice: random.Random, number: int) -> Wish:
+        """A sound video, in its place at one stroke: whoever scans never sees half of it."""
+        cameras = sorted(self._patterns)
+        session = self.lab.session(f"KS{number // 6:03}", "2026-01-15", f"{number % 6 // 3 + 1:03}")
+        video = Video(session, CAMERAS[cameras[number % 3]])
+        frames, pattern = dice.choice(self._patterns[video.camera.name])
+        coming = video.path.with_suffix(".coming")
+        shutil.copy(pattern, coming)
+        coming.rename(video.path)
+        return Wish(video, frames)
+
+    def another_session(self, dice: random.Random) -> None:
+        """Three more videos, which only a scan finds."""
+        begin = len(self.wishes)
+        self.wishes += [self._wish(dice, number) for number in range(begin, begin + 3)]
 
     def queue(self) -> float:
         """Enter every video, then damage some; gives the seconds that a command takes on this machine just now."""

@@ -23,8 +23,12 @@ class Verdict:
 
     def __init__(self, place: Place, crew: Crew) -> None:
         self._place, self._crew = place, crew
-        self._damaged = {str(wish.video.path): wish.code for wish in place.wishes}
         self.by_hand: Counter[str] = Counter()
+
+    @property
+    def _damaged(self) -> dict[str, str]:
+        """Of every video the code that must come of it."""
+        return {str(wish.video.path): wish.code for wish in self._place.wishes}
 
     def so_far(self) -> str:
         """How far the jobs are."""
@@ -46,9 +50,10 @@ class Verdict:
             for number in held:
                 self._ask("release", number)
             open_ = [(n, state) for n, _, state in jobs if state["status"] in ("Waiting", "Started", "Held")]
-            if not (again or open_):
+            unknown = self._damaged.keys() - {video for _, video, _ in jobs}
+            if not (again or open_ or unknown):
                 return
-            assert time.monotonic() < until, (open_, [str(process) for process in self._place.living()])
+            assert time.monotonic() < until, (open_, unknown, [str(process) for process in self._place.living()])
             time.sleep(0.3)
 
     def _is_by_chaos(self, video: str, state: dict[str, Any]) -> bool:
