@@ -1,57 +1,26 @@
-"""What the tests of provisioning share: the makers' servers, and bare hosts."""
+"""What the tests of provisioning share: the makers' servers, bare hosts, and one that was made ready."""
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from e2e.hosts import Host, Hosts
+from e2e.provision.converged import VIDEO, Converged, converge
+from e2e.provision.makers import PYTHON37_AT, ROOT, SESSIONS, Archives, Makers, serving
 from e2e.provision.site import Site
-from stand_ins.provision import cuda_runfile, cudnn_archive, ibl_server
-from stand_ins.provision.download_server import DownloadServer
+from stand_ins.provision import cuda_runfile, cudnn_archive
 
-from iblvideo_admin import toolchains
+from iblvideo_admin.demo.session import render_session
 
-ROOT = Path(__file__).resolve().parents[3]
-PYTHON37_AT = "/opt/python3.7"
-SESSIONS = "/mnt/s0/Data/Subjects"
 Bare = Callable[..., Host]
 
 
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def described(version: str) -> dict[str, Any]:
-    """What the project's own files say of a CUDA version and its cuDNN."""
-    files = {"10.0": "dlc-tf1-cuda10.0.yml", "11.8": "sources/cuda-11.8.yml"}
-    return dict(yaml.safe_load((toolchains.FOLDER / files[version]).read_text(encoding="utf-8")))
-
-
-class Makers:
-    """NVIDIA's server and the IBL's, with stand-ins for what they offer, under the real addresses' paths."""
-
-    def __init__(self, server: DownloadServer, folder: Path) -> None:
-        self.server, self.folder = server, folder
-        self.definitions: dict[str, Any] = {}
-
-    def offer(self, version: str, runfile: Path, cudnn: Path) -> dict[str, Any]:
-        """Publish them; gives ``cuda_definitions`` that lead here, with checksums of what is really there."""
-        real = described(version)
-        self.definitions[version] = {
-            name: {"url": self.server.publish(real[name]["url"], path), "sha256": sha256(path)}
-            for name, path in (("cuda", runfile), ("cudnn", cudnn))
-        }
-        return self.definitions
-
-
 @pytest.fixture(scope="session")
-def stand_in_archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+def stand_in_archives(tmp_path_factory: pytest.TempPathFactory) -> Archives:
     """Installer and cuDNN of each CUDA version."""
     folder = tmp_path_factory.mktemp("archives")
     return {
@@ -64,17 +33,9 @@ def stand_in_archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tup
 
 
 @pytest.fixture
-def makers(hosts: Hosts, tmp_path: Path, stand_in_archives: dict[str, tuple[Path, Path]]) -> Iterator[Makers]:
-    """The makers' servers where hosts can reach them; also the IBL's, which asks for a login."""
-    folder = tmp_path / "makers"
-    folder.mkdir()
-    with DownloadServer(
-        address=hosts.controller_address, logins={"/resources/": (ibl_server.USER, ibl_server.PASSWORD)}
-    ) as server:
-        found = Makers(server, folder)
-        for version, (runfile, cudnn) in stand_in_archives.items():
-            found.offer(version, runfile, cudnn)
-        server.publish(ibl_server.CUDNN, stand_in_archives["10.0"][1])
+def makers(hosts: Hosts, stand_in_archives: Archives) -> Iterator[Makers]:
+    """The makers' servers, for one test: their faults and their log are its own."""
+    with serving(hosts, stand_in_archives) as found:
         yield found
 
 
@@ -86,7 +47,7 @@ def bare(hosts: Hosts, makers: Makers, python37: str) -> Iterator[Bare]:
     def boot(**given: Any) -> Host:
         host = hosts.boot(**{"bind_ro": {python37: PYTHON37_AT}, **given})
         booted.append(host)
-        host.allow_controller_port(int(makers.server.base.rpartition(":")[2]))
+        host.allow_controller_port(makers.port)
         (host.root / SESSIONS.lstrip("/")).mkdir(parents=True)
         return host
 
@@ -109,18 +70,30 @@ def python37() -> str:
 
 @pytest.fixture
 def site(hosts: Hosts, makers: Makers, tmp_path: Path) -> Callable[..., Site]:
-    """A function that makes a site of hosts, with an inventory that a small lab without a GPU would write."""
+    """A function that makes a site of hosts; its variables are :meth:`Makers.variables`, and what is given."""
 
     def make(*servers: Host, **variables: Any) -> Site:
-        given: dict[str, Any] = {
-            "toolchain": "dlc-tf1-cpu",
-            "gpu_expected": False,
-            "cuda_versions": ["10.0"],
-            "cuda_definitions": makers.definitions,
-            "weights_source": str(ROOT / "iblvideo_admin/demo/weights"),
-            "weights_name": "demo",
-            "python37_executable": f"{PYTHON37_AT}/bin/python3.7",
-        }
-        return Site(hosts, tmp_path / "site", servers, **{**given, **variables})
+        return Site(hosts, tmp_path / "site", servers, **{**makers.variables(), **variables})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of the drawn mouse from the body camera."""
+    session = tmp_path_factory.mktemp("recording") / "session"
+    render_session(session, ["body"], seconds=1.0)
+    return session / VIDEO
+
+
+@pytest.fixture(scope="session")
+def converged(
+    hosts: Hosts,
+    python37: str,
+    stand_in_archives: Archives,
+    recording: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Converged]:
+    """One host that was made ready; every test here finds it as the one before has left it."""
+    with converge(hosts, tmp_path_factory.mktemp("site"), python37, stand_in_archives, recording) as found:
+        yield found

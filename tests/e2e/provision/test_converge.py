@@ -1,73 +1,110 @@
 """A bare server becomes one that tracks, a second run changes nothing, and the service does its work.
 
-One host goes through it all; the tests here are the stations of its way, in their order.
+One host goes through it all: the tests are the stations of its way, in their order.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from e2e.hosts import Host, Hosts
-from e2e.provision.conftest import SESSIONS, Bare, Makers
+from e2e.provision.converged import ALYX_PASSWORD, BACKLOG, OTHERS, Converged, drop, told, wait_for
 from e2e.provision.listing import listing
-from e2e.provision.site import Said, Site
+from e2e.provision.makers import SESSIONS
 from stand_ins.provision import ibl_server
-
-from iblvideo_admin.demo.session import render_session
-from iblvideo_admin.rigs import CAMERAS
-from iblvideo_admin.sessions import Video
 
 pytestmark = [pytest.mark.xdist_group("hosts"), pytest.mark.timeout(1800)]
 
-SECRETS = ("a-word-for-the-data-server", "a-word-for-alyx")
-BACKLOG, NEW = f"{SESSIONS}/KS001/2026-01-15/001", f"{SESSIONS}/KS001/2026-01-16/001"
-# What belongs to the system or to others: nothing of it may be changed.
-OTHERS = ("etc/ld.so.conf.d", "etc/profile", "etc/profile.d", "etc/bash.bashrc", "etc/environment", "etc/apt/sources.list.d",
-          "home/deploy/.bashrc", "home/deploy/.profile", "root/.bashrc", "usr/local/cuda", "usr/local/cuda-9.2")  # fmt: skip
+NEW = "KS001/2026-01-16/001"
+SECURITY = 4.0
 
 
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A second of the drawn mouse from the body camera."""
-    session = tmp_path_factory.mktemp("recording") / "session"
-    render_session(session, ["body"], seconds=1.0)
-    return session / "raw_video_data"
+def test_check_mode_passes_on_a_bare_host_and_changes_nothing(converged: Converged) -> None:
+    converged.check.good()
+    assert converged.check.counts(converged.host)["changed"] > 10
+    assert converged.made_by_check == {}
 
 
-@pytest.fixture(scope="module")
-def host(hosts: Hosts, python37: str) -> Iterator[Host]:
-    host = hosts.boot(bind_ro={python37: "/opt/python3.7"})
-    yield host
-    host.destroy()
+def test_the_first_run_makes_it_track(converged: Converged) -> None:
+    converged.first.good()
+    assert "pass: 30 frames" in converged.first.words
+    assert told(converged.host, "check-gpu")["data"]["verdict"] == "pass"
 
 
-class Way:
-    """What the stations hand on to each other."""
-
-    before: dict[str, tuple[object, ...]]
-    first: Said
+def test_what_is_others_was_not_touched(converged: Converged) -> None:
+    assert listing(converged.host.root, OTHERS) == converged.bare
 
 
-@pytest.fixture(scope="module")
-def way() -> Way:
-    return Way()
+def test_a_second_run_changes_nothing(converged: Converged) -> None:
+    second = converged.site.play().good()
+    print(f"no-change run {second.seconds:.0f} s")
+    assert second.counts(converged.host)["changed"] == 0
 
 
-@pytest.fixture
-def lab(site: Callable[..., Site], makers: Makers, host: Host) -> Site:
-    host.allow_controller_port(int(makers.server.base.rpartition(":")[2]))
-    return site(
-        host,
-        base_group_members=["deploy"],
-        cudnn_from="ibl",
-        data_server_url=makers.server.base,
-        data_server_user=ibl_server.USER,
-        data_server_password=ibl_server.PASSWORD,
-        one_alyx_login="lab_server",
-        one_alyx_password=SECRETS[1],
-        dlc_env_links=["/home/deploy/Documents/PYTHON/envs/dlc"],
+def test_cuda_and_cudnn_lie_where_they_should(converged: Converged) -> None:
+    root = converged.host.root / "usr/local/cuda-10.0"
+    assert json.loads((root / ".iblvideo-admin.json").read_text())["state"] == "installed"
+    assert (root / "lib64/libcudnn.so.7").is_symlink() and (root / "include/cudnn.h").stat().st_mode & 0o444 == 0o444
+    assert not (converged.host.root / "usr/bin/nvidia-uninstall").exists(), "the installer's driver came along"
+
+
+def test_secrets_are_the_services_alone(converged: Converged) -> None:
+    host = converged.host
+    home = host.root / "var/lib/iblvideo-admin/.one"
+    assert home.stat().st_mode & 0o7777 == 0o700
+    assert {path.stat().st_mode & 0o7777 for path in home.iterdir()} == {0o600}
+    said = host.ssh("sudo", "grep", "-rlF", ALYX_PASSWORD, "/etc", "/opt/iblvideo/bin", "/var/lib", check=False).stdout
+    assert [line for line in said.splitlines() if "/.one/" not in line] == []
+    for secret in (ALYX_PASSWORD, ibl_server.PASSWORD):
+        assert secret not in converged.first.text + converged.check.text
+
+
+def test_people_enter_the_environment_by_their_habits(converged: Converged) -> None:
+    host = converged.host
+    link = host.ssh("readlink", "-f", "/home/deploy/Documents/PYTHON/envs/dlc").stdout.strip()
+    assert host.ssh("dlc", "python", "-c", "import sys; print(sys.prefix)").stdout.strip().endswith(Path(link).name)
+    completion = "/usr/share/bash-completion/completions/iblvideo-admin"
+    assert host.ssh("bash", "-c", f". {completion} && complete -p iblvideo-admin").stdout
+    host.ssh("sudo", "logrotate", "--debug", "/etc/logrotate.d/iblvideo-admin")
+
+
+def test_the_service_is_closed_in(converged: Converged) -> None:
+    done = converged.host.ssh("systemd-analyze", "security", "--no-pager", "iblvideo-admin.service", check=False)
+    line = next(line for line in done.stdout.splitlines() if "Overall exposure level" in line)
+    exposure = float(line.split(":")[1].split()[0])
+    print(f"exposure {exposure}")
+    assert exposure <= SECURITY
+    assert "DeviceAllow=char-nvidia rw" in converged.host.ssh("systemctl", "cat", "iblvideo-admin").stdout
+
+
+def test_the_service_waits_before_a_backlog_then_works(converged: Converged, recording: Path) -> None:
+    host = converged.host
+    assert told(host, "status")["data"]["held"], "a first start on a backlog is held"
+    assert not (host.root / f"{SESSIONS}/{BACKLOG}/alf".lstrip("/")).exists()
+    assert told(host, "queue", "release")["exit_code"] == 0
+    wait_for(host, BACKLOG)
+    drop(host, recording, NEW)
+    host.reboot()
+    wait_for(host, NEW)
+    host.ssh("sudo", "systemctl", "stop", "iblvideo-admin")
+    assert host.ssh("systemctl", "show", "-p", "Result", "--value", "iblvideo-admin").stdout.strip() == "success"
+    assert told(host, "queue", "list")["data"]["jobs"][0]["status"] == "Complete"
+
+
+def test_a_damaged_toolkit_is_named_and_made_whole(converged: Converged) -> None:
+    """Two faults: what was lost is named with its remedy, and following it leads back."""
+    host, site = converged.host, converged.site
+    host.ssh("sudo", "rm", "/usr/local/cuda-10.0/lib64/libcublas.so.10.0")
+    said = site.play("site.yml", "--tags", "base,cuda,cudnn")
+    said.failed(
+        "/usr/local/cuda-10.0 lacks lib64/libcublas.so.10.0: not there", "Remove the folder and run the playbook again"
     )
+    host.ssh("sudo", "rm", "-r", "/usr/local/cuda-10.0")
+    wrong = {**site.variables, "data_server_password": "wrong"}
+    site.play("site.yml", "--tags", "base,cuda,cudnn", data_server_password=wrong["data_server_password"]).failed(
+        "cuDNN 7.6.5.32 could not be fetched from",
+        "the server answered 401",
+        "Set data_server_user and data_server_password",
+    )
+    site.play("site.yml", "--tags", "base,cuda,cudnn").good()
