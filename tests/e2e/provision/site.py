@@ -53,10 +53,12 @@ class Said:
 
 
 class Site:
-    """``servers`` with ``variables`` in their inventory."""
+    """``servers`` with ``variables`` in their inventory, and the checkout ``root`` that works on them."""
 
-    def __init__(self, hosts: Hosts, folder: Path, servers: Sequence[Host], **variables: Any) -> None:
-        self.folder, self.servers, self.hosts = folder, list(servers), hosts
+    def __init__(
+        self, hosts: Hosts, folder: Path, servers: Sequence[Host], *, root: Path = ROOT, **variables: Any
+    ) -> None:
+        self.folder, self.servers, self.hosts, self.root = folder, list(servers), hosts, root
         folder.mkdir(parents=True, exist_ok=True)
         self.variables = variables
         self.inventory = hosts.inventory(folder / "inventory.yml", servers, **variables)
@@ -74,7 +76,7 @@ class Site:
 
     def environment(self) -> dict[str, str]:
         """As a person's shell, but for what would depend on who runs the tests."""
-        ours = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_HOME": str(self.folder / "ansible")}
+        ours = {"ANSIBLE_CONFIG": str(self.root / "ansible.cfg"), "ANSIBLE_HOME": str(self.folder / "ansible")}
         # what Ansible fetches for all hosts goes below the home of whoever runs it
         return {**os.environ, **ours, "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"}
 
@@ -83,7 +85,7 @@ class Site:
         begun = time.monotonic()
         done = subprocess.run(
             self.command(playbook, *arguments, **variables),
-            cwd=ROOT,
+            cwd=self.root,
             env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -97,7 +99,7 @@ class Site:
         """Run it meanwhile; its words go to its standard output."""
         return subprocess.Popen(
             self.command(playbook, *arguments, **variables),
-            cwd=ROOT,
+            cwd=self.root,
             env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,99 @@
+"""Another version comes, goes back, fails; the queue stands still meanwhile; and at the end nothing of ours is left."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from e2e.hosts import Host
+from e2e.provision.converged import OTHERS, TABLE, Converged, drop, told, wait_for
+from e2e.provision.listing import listing
+from e2e.provision.makers import ROOT, SESSIONS
+from e2e.provision.site import Site
+
+pytestmark = [pytest.mark.xdist_group("hosts"), pytest.mark.timeout(2400), pytest.mark.full]
+
+CLI = "/opt/iblvideo/cli"
+
+
+def checkout(folder: Path, version: str, **changed: str) -> Path:
+    """A copy of this checkout whose package says another version; ``changed``: file -> text put at its end."""
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout.decode()
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    package = folder / "iblvideo_admin/__init__.py"
+    package.write_text(f'{package.read_text()}\n__version__ = "{version}"\n')
+    for name, text in changed.items():
+        with (folder / name).open("a") as file:
+            file.write(text)
+    return folder
+
+
+def in_use(host: Host, folder: str = CLI) -> str:
+    return host.ssh("readlink", f"{folder}/current").stdout.strip()
+
+
+def of(converged: Converged, root: Path) -> Site:
+    """The same servers, from another checkout."""
+    site = converged.site
+    return Site(site.hosts, site.folder, site.servers, root=root, **site.variables)
+
+
+def test_update_and_back(converged: Converged, recording: Path, tmp_path: Path) -> None:
+    host = converged.host
+    host.ssh("sudo", "systemctl", "start", "iblvideo-admin")
+    if told(host, "status")["data"]["held"]:
+        told(host, "queue", "release")
+    before = in_use(host)
+    drop(host, recording, "KS001/2026-02-01/001")
+    said = of(converged, checkout(tmp_path / "next", "9.9.0")).play("playbooks/update.yml").good()
+    print(f"update {said.seconds:.0f} s")
+    assert in_use(host).startswith("9.9.0+") and in_use(host) != before
+    assert host.ssh("iblvideo-admin", "--version").stdout.strip().endswith("9.9.0")
+    assert not told(host, "status")["data"]["held"]
+    wait_for(host, "KS001/2026-02-01/001")
+    back = converged.site.play("playbooks/rollback.yml", rollback_parts=["cli"]).good()
+    print(f"rollback {back.seconds:.0f} s")
+    assert in_use(host) == before
+    assert not told(host, "status")["data"]["held"]
+
+
+def test_an_update_that_fails_leaves_what_was(converged: Converged, tmp_path: Path) -> None:
+    host, before = converged.host, in_use(converged.host)
+    broken = {"iblvideo_admin/gpu/check.py": "\n\ndef run(*_: object, **__: object) -> None:\n    raise RuntimeError('broken')\n"}
+    said = of(converged, checkout(tmp_path / "broken", "9.9.1", **broken)).play("playbooks/update.yml")
+    said.failed("The update failed, and this server is back at what it had before", before)
+    assert in_use(host) == before
+    assert host.ssh("systemctl", "is-active", "iblvideo-admin").stdout.strip() == "active"
+    assert not told(host, "status")["data"]["held"]
+
+
+def test_somebody_elses_hold_stays(converged: Converged) -> None:
+    assert told(converged.host, "queue", "hold", "--why", "the room is being painted")["exit_code"] == 0
+    converged.site.play("playbooks/rollback.yml", rollback_parts=["cli"]).good()
+    assert "painted" in told(converged.host, "status")["data"]["held"]
+    converged.site.play("playbooks/rollback.yml", rollback_parts=["cli"]).good()
+    told(converged.host, "queue", "release")
+
+
+def test_uninstall_takes_only_what_is_ours(converged: Converged) -> None:
+    host, site = converged.host, converged.site
+    tables = [path for path in (host.root / SESSIONS.lstrip("/")).rglob(Path(TABLE).name)]
+    assert tables
+    site.play("playbooks/uninstall.yml", "--check").good()
+    assert host.ssh("iblvideo-admin", "--version").returncode == 0
+    site.play("playbooks/uninstall.yml").good()
+    assert listing(host.root, OTHERS) == converged.bare
+    assert all(path.exists() for path in tables)
+    assert sorted(path.name for path in (host.root / "opt/iblvideo").iterdir()) == ["weights"]
+    assert (host.root / "var/lib/iblvideo-admin/ledger.sqlite").exists()
+    for gone in ("usr/local/cuda-10.0", "usr/local/bin/iblvideo-admin", "usr/local/bin/dlc", "etc/iblvideo-admin/config.toml",
+                 "etc/systemd/system/iblvideo-admin.service", "etc/logrotate.d/iblvideo-admin",
+                 "home/deploy/Documents/PYTHON/envs/dlc"):  # fmt: skip
+        assert not (host.root / gone).exists() and not (host.root / gone).is_symlink(), gone
+    assert host.ssh("systemctl", "--failed", "--no-legend").stdout == ""
+    assert site.play("playbooks/uninstall.yml").good().counts(host)["changed"] == 0
