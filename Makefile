@@ -30,10 +30,10 @@ environments: venv
 	@$(MAKE) --no-print-directory --jobs=2 dlc-venv test-hosts
 
 test: lint environments  ## lint and test (the one test command)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not full"
+	$(BIN)/python -m pytest -n 2 -m "not full"
 
 test-full: lint environments  ## the same with everything that takes longer
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 lint: venv       ## ruff, mypy, ansible-lint, yamllint, shellcheck
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,3 +62,11 @@ def pytest_configure() -> None:
 
     if not Path(iblvideo_admin.__file__).is_relative_to(ROOT):
         raise pytest.UsageError(f"iblvideo_admin is imported from {iblvideo_admin.__file__}, not from {ROOT}")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Test hosts are booted, and made ready, by one worker."""
+    from groups import scheduler
+
+    return scheduler(config, log)
