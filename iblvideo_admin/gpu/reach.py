@@ -6,6 +6,7 @@ library and the tables of families and toolchains is imported.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -26,8 +27,10 @@ class Branches:
     last_because: str
 
     def holds(self, version: str) -> bool:
-        """Whether a driver ("470.256.02") or a branch ("470") is among them."""
-        numbers = tuple(int(part) for part in version.split(".") if part.isdigit())
+        """Whether a driver ("470.256.02-1") or a branch ("470") is among them; what begins with no number is not."""
+        if not (match := re.match(r"\d+(\.\d+)*", version)):
+            return False
+        numbers = tuple(int(part) for part in match[0].split("."))
         whole = numbers if len(numbers) > 1 else (*numbers, 10**6)  # a branch: its newest driver
         return whole >= self.first and (self.last is None or numbers[0] <= self.last)
 
@@ -51,7 +54,8 @@ def serves(toolchain: Toolchain, chip: Chip | None) -> bool:
 def branches(chips: Iterable[Chip], toolchain: Toolchain) -> Branches:
     """Where a driver must lie to serve these cards and the toolchain (NVIDIA's matrix of drivers and architectures)."""
     first = tuple(int(part) for part in (toolchain.driver_min or "0").split("."))
-    first_because = f"toolchain {toolchain.name} needs driver {toolchain.driver_min}"
+    wants = f"needs driver {toolchain.driver_min}" if toolchain.driver_min else "takes any driver"
+    first_because = f"toolchain {toolchain.name} {wants}"
     last, last_because = None, ""
     for chip in chips:
         family = chip.family

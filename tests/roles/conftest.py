@@ -38,6 +38,24 @@ def weights_tree() -> ModuleType:
     return load("roles/weights/library/weights_tree.py")
 
 
+@pytest.fixture(scope="session")
+def cards() -> ModuleType:
+    """The filters that judge cards."""
+    return load("roles/base/filter_plugins/cards.py")
+
+
+@pytest.fixture(scope="session")
+def lab_host() -> ModuleType:
+    """The Ansible module, as Python."""
+    return load("roles/base/library/lab_host.py")
+
+
+@pytest.fixture(scope="session")
+def variables() -> ModuleType:
+    """The filters that judge an inventory's words."""
+    return load("roles/base/filter_plugins/variables.py")
+
+
 @pytest.fixture
 def play(tmp_path: Path) -> Play:
     """A function that runs a playbook of ours, with further arguments and variables."""

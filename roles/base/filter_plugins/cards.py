@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,13 @@ from iblvideo_admin import toolchains
 from iblvideo_admin.gpu import families, reach
 
 Card = dict[str, str]
+Kind = dict[str, Any]
+OPEN_FROM = (7, 5)  # NVIDIA's open kernel modules know Turing and newer only
+# What tells a driver's version: the modules' source, libcuda and NVML, and the packages that lead to them.
+DRIVER = (
+    r"libcuda1|libnvidia-(tesla-\d+-)?(cuda|ml)1|nvidia-(tesla-\d+-)?(driver|kernel-dkms)|nvidia-open-kernel-dkms"
+    r"|(libnvidia-compute|nvidia-(driver|dkms|headless|headless-no-dkms|kernel-source|open))(-\d+)?(-server)?(-open)?"
+)
 
 
 class FilterModule:
@@ -30,7 +38,10 @@ class FilterModule:
             "driver_branches": driver_branches,
             "driver_suits": driver_suits,
             "driver_package": driver_package,
+            "driver_names": driver_names,
+            "driver_refused": driver_refused,
             "apt_candidates": candidates,
+            "apt_missing": missing,
         }
 
 
@@ -39,7 +50,7 @@ def cards_in_use(cards: list[Card], gpus: object = "") -> list[Card]:
     wanted = str(gpus if gpus != "" else "all").strip()
     if wanted in ("all", "none"):
         return cards if wanted == "all" else []
-    numbers = {int(part) for part in wanted.split(",")}
+    numbers = {int(part) for part in wanted.split(",") if part.strip().isdigit()}
     return [card for number, card in enumerate(cards) if number in numbers]
 
 
@@ -50,7 +61,7 @@ def toolchain_for_cards(cards: list[Card]) -> str:
 
 def cards_not_served(cards: list[Card], toolchain: str) -> list[str]:
     """A few words on each card that the toolchain cannot use."""
-    wanted = toolchains.load(toolchain)
+    wanted = _toolchain(toolchain)
     return [_described(card) for card in cards if wanted.needs_gpu and not reach.serves(wanted, _chip(card))]
 
 
@@ -69,34 +80,85 @@ def driver_suits(version: str, cards: list[Card], toolchain: str) -> bool:
 
 
 def driver_package(
-    policy: str, names: list[str], cards: list[Card], toolchain: str, branch: str = "auto"
-) -> dict[str, str]:
-    """The package to be installed: {name, version, branch}; {} where none suits.
+    policy: str, kinds: list[Kind], cards: list[Card], toolchain: str, branch: str = "auto", all_cards: list[Card] = ()
+) -> dict[str, Any]:
+    """What is to be installed: {name, version, branch, packages}; {} where none suits.
 
-    `policy` is what `apt-cache policy` prints; `names` are patterns of package names, the preferred first, whose group (if
-    any) is the branch: without one, the version's beginning is. The newest branch that suits wins, unless one is wanted.
+    `policy` is what `apt-cache policy` prints; `kinds` are the packages that bring a driver, the preferred first (see
+    roles/nvidia_driver/vars). One that is installed already and suits stays. Otherwise the newest branch that suits wins,
+    unless one is wanted; where there is a choice, one that knows those of `all_cards`, too, that are not ours to use.
+    """
+    allowed, found = _branches(cards, toolchain), []
+    others = [_branches([card], toolchain) for card in all_cards]
+    for name, (installed, candidate) in _policy(policy).items():
+        for version, there in ((installed, True), (candidate, False)):
+            upstream = re.sub(r"^\d+:", "", version)
+            has = re.match(r"\d*", upstream)[0]
+            rank, packages = _kind(name, has, kinds)
+            if has and packages and allowed.holds(upstream) and branch in ("auto", has):
+                known = sum(other.holds(upstream) for other in others)
+                about = {"name": name, "version": version, "branch": has}
+                about["packages"] = [f"{name}={version}", *packages[1:]]
+                found.append(((there, known, int(has), -rank), about))
+    return max(found, key=lambda item: item[0])[1] if found else {}
+
+
+def driver_names(kinds: list[Kind]) -> list[str]:
+    """Patterns of all packages that `driver_package` asks for."""
+    return [re.sub(r"\\1", r"\\d+", name) for kind in kinds for name in (kind["name"], *kind.get("with", ()))]
+
+
+def driver_refused(simulation: str, cards: list[Card], toolchain: str) -> list[str]:
+    """What `apt-get --simulate` would bring that cannot drive the cards: "name version" of each part of a driver.
+
+    A name alone says little: packages lead to those of another branch, and `>=` lets a newer one in.
     """
     allowed = _branches(cards, toolchain)
-    found = []
-    for name, version in candidates(policy).items():
-        for rank, pattern in enumerate(names):
-            if match := re.fullmatch(pattern, name):
-                has = match[1] if match.groups() else re.sub(r"^\d+:", "", version).split(".")[0]
-                if allowed.holds(has) and branch in ("auto", has):
-                    found.append((int(has), -rank, {"name": name, "version": version, "branch": has}))
-                break
-    return max(found, key=lambda item: item[:2])[2] if found else {}
+    old = [chip for card in cards if (chip := _chip(card)) and chip.capability[0] < OPEN_FROM]
+    return [
+        f"{name} {version}"
+        for name, version in re.findall(r"^Inst (\S+) (?:\[[^]]*\] )?\((\S+) ", simulation, re.MULTILINE)
+        if re.fullmatch(DRIVER, name.partition(":")[0])
+        and (not allowed.holds(re.sub(r"^\d+:", "", version)) or ("-open" in name and old))
+    ]
 
 
 def candidates(policy: str) -> dict[str, str]:
     """Package -> the version that apt would install, from what `apt-cache policy` prints."""
-    found = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (\S+)$", policy, re.MULTILINE)
-    return {name: version for name, version in found if version != "(none)"}
+    return {name: candidate for name, (_, candidate) in _policy(policy).items() if candidate}
+
+
+def missing(packages: list[str], policy: str) -> list[str]:
+    """Those of `packages` (name, or name=version) that are not installed."""
+    there = {name: installed for name, (installed, _) in _policy(policy).items()}
+    split = ((package, *package.partition("=")[::2]) for package in packages)
+    return [package for package, name, version in split if not there.get(name) or version not in ("", there[name])]
+
+
+def _policy(policy: str) -> dict[str, tuple[str, str]]:
+    """Package -> its version that is installed, and the one that would be; empty where there is none."""
+    found = re.findall(r"^(\S+):\n  Installed: (\S+)\n  Candidate: (\S+)$", policy, re.MULTILINE)
+    return {name: tuple("" if version == "(none)" else version for version in versions) for name, *versions in found}
+
+
+def _kind(name: str, branch: str, kinds: list[Kind]) -> tuple[int, list[str]]:
+    """Which kind of driver package this is, and what belongs to it; nothing for a name that only leads to another branch."""
+    for rank, kind in enumerate(kinds):
+        if match := re.fullmatch(kind["name"], name):
+            if match.groups() and match[1] != branch:  # Ubuntu's nvidia-driver-460 is 470: it goes along with the newer
+                return rank, []
+            return rank, [name, *(match.expand(other) for other in kind.get("with", ()))]
+    return 0, []
+
+
+@cache
+def _toolchain(name: str) -> toolchains.Toolchain:
+    return toolchains.load(name)
 
 
 def _branches(cards: list[Card], toolchain: str) -> reach.Branches:
     chips = [chip for card in cards if (chip := _chip(card))]
-    return reach.branches(chips, toolchains.load(toolchain))
+    return reach.branches(chips, _toolchain(toolchain))
 
 
 def _chip(card: Card) -> families.Chip | None:

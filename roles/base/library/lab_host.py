@@ -92,6 +92,13 @@ class Host:
         variables = [name for name in os.listdir(self.path(folder)) if name.startswith("SecureBoot-")]
         return any(self.read(folder + "/" + name)[-1:] == b"\1" for name in variables)
 
+    def headers(self, kernel):
+        """`build` is a link that begins with /: it leads below our root, too."""
+        build = "/lib/modules/" + kernel + "/build"
+        if os.path.islink(self.path(build)):
+            build = os.path.join(os.path.dirname(build), os.readlink(self.path(build)))
+        return os.path.exists(self.path(build + "/Makefile"))
+
     def facts(self, kernel):
         return {
             "cards": self.cards(),
@@ -99,7 +106,7 @@ class Host:
             "nouveau": os.path.isdir(self.path("/sys/module/nouveau")),
             "secure_boot": self.secure_boot(),
             "kernel": kernel,
-            "headers": os.path.exists(self.path("/lib/modules/" + kernel + "/build/Makefile")),
+            "headers": self.headers(kernel),
         }
 
 
