@@ -56,6 +56,48 @@ def variables() -> ModuleType:
     return load("roles/base/filter_plugins/variables.py")
 
 
+@pytest.fixture(scope="session")
+def cuda_tree() -> ModuleType:
+    """The Ansible module, as Python."""
+    return load("roles/cuda/library/cuda_tree.py")
+
+
+@pytest.fixture(scope="session")
+def cudnn_tree() -> ModuleType:
+    """The Ansible module, as Python."""
+    return load("roles/cudnn/library/cudnn_tree.py")
+
+
+@pytest.fixture(scope="session")
+def switched_link() -> ModuleType:
+    """The Ansible module, as Python."""
+    return load("roles/base/library/switched_link.py")
+
+
+@pytest.fixture(scope="session")
+def removed_if_ours() -> ModuleType:
+    """The Ansible module, as Python."""
+    return load("roles/base/library/removed_if_ours.py")
+
+
+@pytest.fixture(scope="session")
+def downloaded_file() -> ModuleType:
+    """The Ansible module, as Python."""
+    return load("roles/base/library/downloaded_file.py")
+
+
+@pytest.fixture(scope="session")
+def one_parameters() -> ModuleType:
+    """The Ansible module, as Python."""
+    return load("roles/one/library/one_parameters.py")
+
+
+@pytest.fixture(scope="session")
+def servers() -> ModuleType:
+    """The filters, as Python."""
+    return load("roles/base/filter_plugins/servers.py")
+
+
 @pytest.fixture
 def play(tmp_path: Path) -> Play:
     """A function that runs a playbook of ours, with further arguments and variables."""

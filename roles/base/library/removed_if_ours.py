@@ -6,6 +6,7 @@ What is ours is told by what it is, not by where it lies: a link that leads belo
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -37,11 +38,12 @@ MARKER, WORDS = ".iblvideo-admin.json", b"iblvideo"
 def is_ours(folder):
     try:
         with open(os.path.join(folder, MARKER), encoding="utf-8") as file:
-            return json.load(file).get("state") != "adopted"
+            marker = json.load(file)
     except OSError:
         return False
     except ValueError:
-        return True
+        return True  # the host died while it was written
+    return isinstance(marker, dict) and marker.get("state") != "adopted"
 
 
 def leads_below(link, folders):
@@ -59,7 +61,8 @@ def plan(given):
     ours, left = [], []
 
     def sort(path, mine):
-        (ours if mine else left).append(path)
+        if path not in ours + left:
+            (ours if mine else left).append(path)
 
     for link in given["links"]:
         if os.path.lexists(link):
@@ -70,27 +73,39 @@ def plan(given):
     for folder in given["folders"]:
         if os.path.isdir(folder):
             sort(folder, is_ours(folder))
-    for parent in given["parents"]:
-        inside = sorted(os.listdir(parent)) if os.path.isdir(parent) else []
-        for name in inside:
-            path = os.path.join(parent, name)
-            sort(
-                path, name in ("current", "previous") if os.path.islink(path) else os.path.isdir(path) and is_ours(path)
-            )
-        if (
-            inside
-            and all(os.path.join(parent, name) in ours for name in inside)
-            or (os.path.isdir(parent) and not inside)
-        ):
-            ours.append(parent)
+    for parent in filter(os.path.isdir, given["parents"]):
+        inside = [os.path.join(parent, name) for name in sorted(os.listdir(parent))]
+        for path in inside:
+            if os.path.islink(path):
+                sort(path, os.path.basename(path) in ("current", "previous") and leads_below(path, [parent]))
+            else:
+                sort(path, os.path.isdir(path) and is_ours(path))
+        if set(inside) <= set(ours):
+            sort(parent, mine=True)
     return ours, left
 
 
-def remove(path):
+def remove(path, parents):
+    """False where it must stay: something arrived in the parent meanwhile."""
     if os.path.islink(path) or not os.path.isdir(path):
         os.unlink(path)
-    else:
+    elif path not in parents:
         shutil.rmtree(path)
+    else:
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            return False
+    return True
+
+
+def run(given, check_mode):
+    """(removed, left)."""
+    ours, left = plan(given)
+    stays = [] if check_mode else [path for path in ours if not remove(path, given["parents"])]
+    return [path for path in ours if path not in stays], left + stays
 
 
 def main():
@@ -100,9 +115,7 @@ def main():
     options = {name: {"type": "list", "elements": "path", "default": []} for name in names}
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
-        removed, left = plan(module.params)
-        for path in [] if module.check_mode else removed:
-            remove(path)
+        removed, left = run(module.params, module.check_mode)
         module.exit_json(changed=bool(removed), removed=removed, left=left)
     except OSError as error:
         module.fail_json(msg=str(error))

@@ -2,7 +2,8 @@
 
     CLI/current -> 0.3.0+abc      CLI/previous -> 0.2.0+def
 
-A switch is one rename, so there is no moment without a version. Switching back makes the two change places.
+A switch is one rename, so there is no moment without a version. Switching back makes the two change places. Where the host
+dies between the two links, the same switch once more ends as it should.
 Standard library only, Python >= 3.8.
 """
 
@@ -60,18 +61,19 @@ def switch(folder, version="", dry=False):
     current, previous = (os.path.join(folder, name) for name in ("current", "previous"))
     now, before = led_to(current), led_to(previous)
     wanted = version or before
-    if not wanted:
+    if not version and before in ("", now):
         raise Refused(folder + " has no previous version to go back to")
     if wanted == now:
         return False, now, before
     if dry:
-        return True, wanted, now
+        return True, wanted, now or before
     if not os.path.isdir(os.path.join(folder, wanted)):
         raise Refused(os.path.join(folder, wanted) + " is not there any more")
-    lead(current, wanted)
-    if now:
-        lead(previous, now)
-    return True, wanted, now
+    # Forward, `previous` comes first: what was in use is not forgotten. Back, it comes last: it says where to go.
+    steps = ([(previous, now)] if now else []) + [(current, wanted)]
+    for link, target in steps if version else reversed(steps):
+        lead(link, target)
+    return True, wanted, now or before
 
 
 def main():

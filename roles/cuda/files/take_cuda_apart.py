@@ -3,7 +3,8 @@
     python3 take_cuda_apart.py UNPACKED ROOT
 
 Up to CUDA 10.0 the unpacked installer holds further ones: run_files/cuda-linux*.run is unpacked, and what it holds is the
-toolkit as it lies. From 10.1 on the parts lie in builds/, a folder each. Standard library only, Python >= 3.8.
+toolkit as it lies. From 10.1 on the parts lie in builds/, a folder each. ROOT is empty but for the role's marker.
+Standard library only, Python >= 3.8.
 """
 
 import glob
@@ -34,12 +35,16 @@ def parts(unpacked):
     found = []
     for number, installer in enumerate(inner_installers(unpacked)):
         target = os.path.join(unpacked, "inner-{}".format(number))
-        subprocess.run(
+        done = subprocess.run(
             ["sh", installer, "--keep", "--noexec", "--target", target],
-            check=True,
+            check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace").split("\n")
+            sys.exit("{} cannot be unpacked: {}".format(installer, " ".join(filter(None, map(str.strip, said[-4:])))))
         found.append(target)
     return found
 
@@ -62,6 +67,7 @@ def copy(source, target):
 
 def main():
     unpacked, root = sys.argv[1:]
+    os.umask(0o022)
     found = parts(unpacked)
     if not found:
         sys.exit("{} holds neither builds/ nor run_files/cuda-linux*.run".format(unpacked))
@@ -70,6 +76,8 @@ def main():
             path = os.path.join(part, name)
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
         copy(part, root)
+    for path in glob.glob(os.path.join(glob.escape(unpacked), "builds", "version.*")):
+        shutil.copyfile(path, os.path.join(root, os.path.basename(path)))
     link_targets(root)
 
 

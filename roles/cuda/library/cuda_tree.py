@@ -2,7 +2,8 @@
 
 A folder is ours if our marker lies in it. The marker says `installing` until the toolkit was seen to be whole: what an
 installer left that died in the middle is removed and begun anew, and nothing else is ever removed. A toolkit that somebody
-else installed is foreign until it is adopted: then only the marker is added.
+else installed is foreign until it is adopted: then only the marker is added. A marker that we cannot have written - they are
+renamed into place, whole - makes a folder foreign, too.
 
 `/usr/local/cuda` belongs to everybody: what it led to before an installer ran is restored after it.
 Standard library only, Python >= 3.8.
@@ -34,9 +35,12 @@ EXAMPLES = """
 RETURN = """
 found: {type: str, returned: always, description: "absent, installing, installed, adopted or foreign"}
 missing: {type: list, returned: always, description: What it lacks.}
+packages: {type: list, returned: always, description: "The system packages that it was installed with; empty: none"}
+free_gb: {type: float, returned: always, description: Room on its disk.}
 """
 
 MARKER = ".iblvideo-admin.json"
+STATES = ("installing", "installed", "adopted")
 ELF_64 = b"\x7fELF\x02"
 
 
@@ -45,14 +49,13 @@ class Refused(Exception):
 
 
 def marker_of(root):
-    """{} where there is none; one that was being written counts as installing."""
+    """{} where there is none of ours."""
     try:
         with open(os.path.join(root, MARKER), encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
+            found = json.load(file)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
-    except ValueError:
-        return {"state": "installing"}
+    return found if isinstance(found, dict) and found.get("state") in STATES else {}
 
 
 def write_marker(root, content):
@@ -91,9 +94,19 @@ def missing_of(root, folders, libraries, thorough):
 
 def look(root):
     """absent, installing, installed, adopted or foreign."""
-    if not os.path.lexists(root) or (os.path.isdir(root) and not os.path.islink(root) and not os.listdir(root)):
+    if not os.path.lexists(root):
+        return "absent"
+    # a marker that was not yet renamed when the host died is as good as nothing
+    if os.path.isdir(root) and not os.path.islink(root) and set(os.listdir(root)) <= {MARKER + ".new"}:
         return "absent"
     return marker_of(root).get("state", "foreign")
+
+
+def room(path):
+    """In 10^9 bytes, where it is or would be."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return round(shutil.disk_usage(path).free / 1e9, 1)
 
 
 def link_of(link):
@@ -114,16 +127,31 @@ def restore(link, before):
     return True
 
 
-def begin(root, link):
-    """An empty folder of ours, whose marker remembers where everybody's link leads."""
-    found = look(root)
+def empty(root):
+    """The folder itself stays: a disk of its own may be mounted there."""
+    for entry in list(os.scandir(root)):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+
+
+def begin(root, given):
+    """An empty folder of ours, whose marker remembers where everybody's link leads.
+
+    What a package manager had begun stays: it would not put its files there a second time.
+    """
+    found, marker = look(root), marker_of(root)
     if found not in ("absent", "installing"):
         raise Refused(root + " is " + found + ": nothing is installed over it")
-    before = marker_of(root).get("link", link_of(link)) if found == "installing" else link_of(link)
-    if os.path.isdir(root):
-        shutil.rmtree(root)
-    os.makedirs(root, mode=0o755)
-    write_marker(root, {"state": "installing", "link": before})
+    about = given["about"]
+    goes_on = found == "installing" and about.get("package") and marker.get("package") == about["package"]
+    if os.path.isdir(root) and not goes_on:
+        empty(root)
+    os.makedirs(root, exist_ok=True)
+    os.chmod(root, 0o755)
+    before = marker.get("link") if found == "installing" else link_of(given["link"])
+    write_marker(root, dict(about, state="installing", link=before))
 
 
 def finish(root, given):
@@ -141,31 +169,41 @@ def adopt(root, given):
     return {"changed": True, "missing": missing}
 
 
-def remove(root, found):
+def remove(root, found, link):
     """What we installed goes; of what was adopted only our marker; what is foreign stays."""
+    if found == "installing":
+        restore(link, marker_of(root).get("link"))
     if found in ("installed", "installing"):
-        shutil.rmtree(root)
+        empty(root)
+        if not os.path.ismount(root):
+            os.rmdir(root)
     elif found == "adopted":
         os.unlink(os.path.join(root, MARKER))
 
 
 def run(given, check_mode):
+    root = given["root"]
+    marker, result = marker_of(root), dict(act(given, check_mode))
+    return dict({"missing": [], "packages": marker.get("packages", [])}, free_gb=room(root), **result)
+
+
+def act(given, check_mode):
     root, state = given["root"], given["state"]
     found = look(root)
     if state == "absent":
-        changed = found in ("installed", "installing", "adopted")
+        changed = found in STATES
         if changed and not check_mode:
-            remove(root, found)
-        return {"changed": changed, "found": found, "missing": []}
+            remove(root, found, given["link"])
+        return {"changed": changed, "found": found}
     if state == "look":
         whole = found in ("installed", "adopted")
         missing = missing_of(root, given["folders"], given["libraries"], thorough=False) if whole else []
         return {"changed": False, "found": found, "missing": missing}
     if check_mode:
-        return {"changed": True, "found": found, "missing": []}
+        return {"changed": True, "found": found}
     if state == "begin":
-        begin(root, given["link"])
-        return {"changed": True, "found": "installing", "missing": []}
+        begin(root, given)
+        return {"changed": True, "found": "installing"}
     return dict(finish(root, given) if state == "installed" else adopt(root, given), found=look(root))
 
 
@@ -183,6 +221,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    os.umask(0o022)  # every user may read a toolkit, whatever root's files are like
     try:
         module.exit_json(**run(module.params, module.check_mode))
     except (Refused, OSError) as error:

@@ -8,8 +8,10 @@ Standard library only, Python >= 3.8.
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
+import lzma
 import os
 import posixpath
 import re
@@ -17,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zlib
 
 DOCUMENTATION = """
 module: cudnn_tree
@@ -46,6 +49,7 @@ HEADERS = ("cudnn_version.h", "cudnn.h")  # from 8 on the first holds the macros
 MACRO = re.compile(r"^#define CUDNN_(MAJOR|MINOR|PATCHLEVEL)\s+(\d+)", re.MULTILINE)
 ASK = "import ctypes, sys; f = ctypes.CDLL(sys.argv[1]).cudnnGetVersion; f.restype = ctypes.c_size_t; print(f())"
 WANTED = re.compile(r"^(?:cuda|cudnn-[^/]+)/(include/cudnn[^/]*\.h|lib(?:64)?/libcudnn[^/]*)$")
+LINKED = re.compile(r"^(?:libcudnn[^/]*|cudnn[^/]*\.h)$")
 
 
 class Refused(Exception):
@@ -88,8 +92,8 @@ def is_foreign(root):
     """By the marker of cuda_tree: an adopted toolkit is somebody else's, too."""
     try:
         with open(os.path.join(root, MARKER), encoding="utf-8") as file:
-            return json.load(file).get("state") == "adopted"
-    except (OSError, ValueError):
+            return json.load(file)["state"] == "adopted"
+    except (OSError, ValueError, TypeError, KeyError):
         return os.path.isdir(root)
 
 
@@ -115,9 +119,9 @@ def members(archive):
         if not match:
             continue
         if member.issym():
-            if "/" in member.linkname:
+            if not LINKED.match(member.linkname):
                 raise Refused(
-                    "its member {!r} is a link to {!r}, which would leave the folder".format(
+                    "its member {!r} is a link to {!r}, which would leave the folder or is not cuDNN's".format(
                         member.name, member.linkname
                     )
                 )
@@ -150,12 +154,19 @@ def unpack(given):
     try:
         with tarfile.open(given["archive"]) as archive:
             for member, relative in members(archive):
-                os.makedirs(os.path.join(root, os.path.dirname(relative)), mode=0o755, exist_ok=True)
+                folder = os.path.join(root, os.path.dirname(relative))
+                if not os.path.isdir(folder):
+                    os.makedirs(folder)
+                    os.chmod(folder, 0o755)
                 place(archive, member, os.path.join(root, relative))
     except Refused as error:
         raise Refused("{}: {}".format(given["archive"], error))
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError) as error:
         raise Refused("{} is no archive, or it is cut off: {}".format(given["archive"], error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise Refused("there is no room on the disk of {}: make room there and run the playbook again".format(root))
     finally:
         for left in glob.glob(os.path.join(glob.escape(root), "*", "*.iblvideo-new")):
             os.unlink(left)
@@ -174,6 +185,7 @@ def main():
         supports_check_mode=True,
     )
     given = module.params
+    os.umask(0o022)
     try:
         if not given["archive"]:
             module.exit_json(changed=False, **look(given))
