@@ -29,7 +29,7 @@ from iblvideo_admin.rigs import CAMERAS, Camera
 from iblvideo_admin.sessions import Video
 from iblvideo_admin.tracking import regions, single_pass
 from iblvideo_admin.tracking.pictures import Cutter
-from iblvideo_admin.tracking.track import networks_of, track
+from iblvideo_admin.tracking.track import track
 from iblvideo_admin.tracking.video import Reader
 
 DLC_PYTHON = Path(__file__).resolve().parent.parent / ".cache/dlc-tf1-cpu/current/bin/python"
@@ -82,7 +82,7 @@ def cpu_s(pid: int) -> float:
 
 def start(turns: int) -> Row:
     """From nothing to the first answer on a whole frame, and to an answer of every network."""
-    files = weights.load(WEIGHTS, networks_of(CAMERAS["left"]))
+    files = weights.load(WEIGHTS, weights.networks_of(CAMERAS["left"]))
     first, every = [], []
     for _ in range(turns):
         begun = time.perf_counter()
@@ -109,7 +109,7 @@ def main_pass(path: Path, camera: Camera, engine: Engine) -> None:
 def against_replay(path: Path, camera: Camera, folder: Path, turns: int) -> Row:
     """The main pass against its batches alone."""
     main_pass(path, camera, Recorder(folder))
-    files = weights.load(WEIGHTS, networks_of(camera))
+    files = weights.load(WEIGHTS, weights.networks_of(camera))
     places = {each.name: [str(each.snapshot), str(each.pose_config)] for each in files}
     engines = str(Path(tensorflow1.__file__).parent)
     command = [str(DLC_PYTHON), "-u", "-c", REPLAY, engines, json.dumps(places), str(folder)]

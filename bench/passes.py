@@ -20,7 +20,6 @@ from iblvideo_admin.engines.weights import NetworkFiles
 from iblvideo_admin.rigs import CAMERAS, NETWORKS, Camera
 from iblvideo_admin.tracking import regions, single_pass
 from iblvideo_admin.tracking.pictures import Cutter
-from iblvideo_admin.tracking.track import networks_of
 from iblvideo_admin.tracking.video import Reader
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "iblvideo_admin/demo/weights"
@@ -62,7 +61,7 @@ class NullEngine:
 
 def batch_sizes(camera: Camera) -> dict[str, int]:
     """Of the demo's networks."""
-    return {network.name: network.batch_size for network in weights.load(WEIGHTS, networks_of(camera))}
+    return {network.name: network.batch_size for network in weights.load(WEIGHTS, weights.networks_of(camera))}
 
 
 def whole(path: Path, camera: Camera) -> None:

@@ -15,7 +15,7 @@ from iblvideo_admin.engines import weights
 from iblvideo_admin.engines.tensorflow1 import TensorFlow1
 from iblvideo_admin.rigs import NETWORKS, Camera
 from iblvideo_admin.sessions import Video
-from iblvideo_admin.tracking.track import networks_of, track
+from iblvideo_admin.tracking.track import track
 
 FASTER = {"left": 7.0, "right": 20.0}
 WHOLE = {"left": 1.5}
@@ -36,7 +36,7 @@ def rows(video: Video, networks: Path, python: Path) -> list[Row]:
             cpu, wall = measured(whole)
             made.append(_whole(camera, reference, wall, cpu))
             with TensorFlow1(python, log) as engine:
-                engine.load(weights.load(networks, networks_of(camera)))
+                engine.load(weights.load(networks, weights.networks_of(camera)))
                 made += _apart(video, networks, reference, engine)
     return made
 

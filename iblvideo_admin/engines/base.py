@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from iblvideo_admin.engines.weights import NetworkFiles
+
+if TYPE_CHECKING:  # who only starts jobs needs none
+    import numpy as np
 
 
 class Engine(Protocol):

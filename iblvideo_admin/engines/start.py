@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import IO
 
 from iblvideo_admin.engines.base import Engine
-from iblvideo_admin.engines.tensorflow1 import TensorFlow1
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.settings import Settings
 from iblvideo_admin.toolchains import Toolchain
+
+_HERE = ("tensorflow1",)
 
 
 def engine_name(asked: str, settings: Settings, toolchain: Toolchain) -> str:
@@ -19,7 +20,7 @@ def engine_name(asked: str, settings: Settings, toolchain: Toolchain) -> str:
     Raises ``engine.not_available``.
     """
     name = next((wish for wish in (asked, settings.engine) if wish != "auto"), toolchain.engine)
-    if name != TensorFlow1.name:
+    if name not in _HERE:
         raise UserError("engine.not_available", f"the engine {name} is not installed here")
     return name
 
@@ -34,6 +35,8 @@ def require_ready(settings: Settings, toolchain: Toolchain) -> Path:
 
 def start(settings: Settings, toolchain: Toolchain, log: IO[bytes], *, gpu: str, lease: tuple[int, ...]) -> Engine:
     """Start the toolchain's engine on one card (``gpu`` is its UUID, empty for none)."""
+    from iblvideo_admin.engines.tensorflow1 import TensorFlow1
+
     environment = library_environment(settings, toolchain)
     environment["CUDA_VISIBLE_DEVICES"] = gpu
     environment["MPLCONFIGDIR"] = _cache(settings, "matplotlib")

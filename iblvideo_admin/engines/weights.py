@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.rigs import NETWORKS
+from iblvideo_admin.rigs import NETWORKS, Camera
 
 MOST_AT_ONCE = 1024  # pictures of a batch: more is a slip, and no message to an engine holds them
 _SNAPSHOT = re.compile(r"(snapshot-(\d+))\.index\Z")
@@ -67,6 +67,11 @@ def _identity(path: str) -> tuple[int, int, int] | None:
 def version(weights_dir: Path) -> str:
     """The name under which the weights were installed."""
     return weights_dir.resolve().name
+
+
+def networks_of(camera: Camera) -> tuple[str, ...]:
+    """Every network that the camera's videos need."""
+    return tuple(dict.fromkeys((camera.region_network, *camera.networks)))
 
 
 def load(weights_dir: Path, names: Iterable[str]) -> list[NetworkFiles]:

@@ -12,8 +12,7 @@ from typing import Any
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.files import no_link
 from iblvideo_admin.queue.job import JobPaths
-from iblvideo_admin.queue.lease import Lease, end_holders, is_taken
-from iblvideo_admin.queue.run_job import LOCK_VARIABLE
+from iblvideo_admin.queue.lease import LOCK_VARIABLE, Lease, end_holders, is_taken
 from iblvideo_admin.settings import Settings
 
 GRACE_S = 2.0  # who presses Ctrl-C waits three seconds at most

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from iblvideo_admin.errors import UserError
 
+LOCK_VARIABLE = "IBLVIDEO_ADMIN_JOB_LOCK"  # the descriptor of a job's lock, where a worker holds it for its child
+
 
 class Lease:
     """An exclusive lock on a file; ``descriptor`` may be inherited by a child, which then holds it too."""

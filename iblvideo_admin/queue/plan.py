@@ -13,7 +13,6 @@ from iblvideo_admin.queue.job import JobPaths, Request
 from iblvideo_admin.queue.ledger import Job, Ledger
 from iblvideo_admin.sessions import Video, find_videos, require_inside
 from iblvideo_admin.settings import Settings
-from iblvideo_admin.tracking import table
 from iblvideo_admin.tracking.windows_file import Points
 
 HAS_TABLE = "has a table already"
@@ -86,6 +85,8 @@ def _why_not(video: Video, overwrite: bool, below: tuple[int, ...] | None) -> st
         return HAS_TABLE if has_table and not overwrite else ""
     if not has_table:
         return "has no table that older weights could have made"
+    from iblvideo_admin.tracking import table
+
     try:
         made = table.provenance_of(video.table)
         used = _version(str((made or {})["weights"]["version"]))

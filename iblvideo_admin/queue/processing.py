@@ -26,7 +26,6 @@ from iblvideo_admin.rigs import CAMERAS
 from iblvideo_admin.sessions import Video
 from iblvideo_admin.settings import Settings
 from iblvideo_admin.tracking import windows_file
-from iblvideo_admin.tracking.track import networks_of
 from iblvideo_admin.tracking.windows_file import Points
 
 COMMAND = "process"
@@ -184,7 +183,7 @@ def _require_ready(wishes: Wishes, settings: Settings) -> None:
     errors: list[UserError] = []
     for camera in CAMERAS.values():
         try:
-            weights.load(settings.weights_dir, networks_of(camera))
+            weights.load(settings.weights_dir, weights.networks_of(camera))
         except UserError as error:
             errors.append(error)
         else:

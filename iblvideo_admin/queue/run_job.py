@@ -23,7 +23,7 @@ from iblvideo_admin.gpu import choice, inventory
 from iblvideo_admin.gpu.inventory import Inventory
 from iblvideo_admin.queue import room
 from iblvideo_admin.queue.job import JobPaths, Request
-from iblvideo_admin.queue.lease import Lease, make_folder
+from iblvideo_admin.queue.lease import LOCK_VARIABLE, Lease, make_folder
 from iblvideo_admin.queue.outcome import JobResult, failed
 from iblvideo_admin.queue.reporter import Reporter
 from iblvideo_admin.sessions import Video, require_inside
@@ -33,7 +33,6 @@ from iblvideo_admin.tracking import table, windows_file
 from iblvideo_admin.tracking.track import Tracked, track
 from iblvideo_admin.tracking.windows_file import Points
 
-LOCK_VARIABLE = "IBLVIDEO_ADMIN_JOB_LOCK"  # the descriptor of the job's lock, where a worker holds it for us already
 _LEASE_S = 1.0  # who only looks whether a lease is taken holds it for a moment
 
 

@@ -48,11 +48,6 @@ class Tracked:
     warnings: tuple[str, ...]
 
 
-def networks_of(camera: Camera) -> tuple[str, ...]:
-    """Every network that the camera's videos need."""
-    return tuple(dict.fromkeys((camera.region_network, *camera.networks)))
-
-
 def track(
     video: Video,
     engine: Engine,
@@ -80,7 +75,7 @@ def track(
     camera = video.camera
     reader = Reader(video.path, camera)
     before = _identity(video.path)
-    networks = weights.load(weights_dir, networks_of(camera))
+    networks = weights.load(weights_dir, weights.networks_of(camera))
     names = {network.name: network.points for network in networks}
     first = [network.identity() for network in networks]
     used = {

@@ -59,10 +59,10 @@ def nothing_half_done(video: Video) -> bool:
 def test_the_real_engine_is_interrupted(lab: Lab, dlc_python: Path, stage: str, how: signal.Signals) -> None:
     lab.environment |= {"IBLVIDEO_ADMIN_DLC_PYTHON": str(dlc_python), "IBLVIDEO_ADMIN_WEIGHTS_DIR": str(WEIGHTS)}
     session = lab.session()
-    render_session(session, ["left"], seconds=3.0)
+    render_session(session, ["left"], seconds=1.5)
     paths = JobPaths(lab.folder / "state/jobs/000001")
     with lab.start("process", session, "--json") as process:
-        until(lambda: (paths.read_progress() or {}).get("stage") == stage, 120)
+        until(lambda: (paths.read_progress() or {}).get("stage") == stage, 300)
         time.sleep(0.5)
         begun = time.monotonic()
         process.send_signal(how)
@@ -93,8 +93,8 @@ def test_a_job_is_interrupted_at_any_moment(lab: Lab, seed: int) -> None:
             process.send_signal(signal.Signals(int(moments.choice([signal.SIGTERM, signal.SIGINT]))))
             out, err = process.communicate(timeout=30)
         assert time.monotonic() - begun < END_LIMIT_S
-        assert "Traceback" not in err, err
         # before our handler stands, Python's own answer to the signal is the end
+        assert "Traceback" not in err or process.returncode == -signal.SIGINT, err
         assert process.returncode in {0, 75, 130, -signal.SIGTERM, -signal.SIGINT}, out
         assert nothing_half_done(video)
         assert paths.result.exists() == video.table.exists()

@@ -56,7 +56,8 @@ def pictures(count: int, height: int, width: int) -> np.ndarray:
     return np.stack(made)
 
 
-def test_the_numbers_are_deeplabcuts(dlc_python: Path, demo_weights: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("compared", ["eye", pytest.param("tongue", marks=pytest.mark.full)])
+def test_the_numbers_are_deeplabcuts(dlc_python: Path, demo_weights: Path, tmp_path: Path, compared: str) -> None:
     """Of networks that share a graph and run side by side, each with its own weights."""
     networks = {network.name: network for network in weights.load(demo_weights, ["tongue", "eye", "nose_tip"])}
     images, sizes = pictures(16, 100, 100), [4, 8]
@@ -72,11 +73,10 @@ def test_the_numbers_are_deeplabcuts(dlc_python: Path, demo_weights: Path, tmp_p
     assert versions["python"].startswith("3.7.")
 
     np.save(tmp_path / "images.npy", images)
-    for name, of in (("eye", sizes), ("tongue", sizes[1:])):
-        wanted = deeplabcuts(dlc_python, networks[name], tmp_path, of)
-        for size in of:
-            assert ours[name, size].shape == (16, len(networks[name].points), 3)
-            np.testing.assert_allclose(ours[name, size], wanted[size].reshape(16, -1, 3), atol=1e-4)
+    wanted = deeplabcuts(dlc_python, networks[compared], tmp_path, sizes)
+    for size in sizes:
+        assert ours[compared, size].shape == (16, len(networks[compared].points), 3)
+        np.testing.assert_allclose(ours[compared, size], wanted[size].reshape(16, -1, 3), atol=1e-4)
     # the comparison means something: points are spread over the picture, and networks differ
     assert ours["eye", 8][..., 0].std() > 1
     assert abs(ours["eye", 8][:, 0] - ours["nose_tip", 8][:, 0]).max() > 1

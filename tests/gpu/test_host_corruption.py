@@ -73,7 +73,7 @@ def test_a_layer_never_passes_without_what_decides(machine: Machine, layer: str,
             assert finding(machine, layer).status != "pass", (kind, content)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_whatever_is_damaged_there_is_a_finding(machine: Machine, files: list[Path], data: st.DataObject) -> None:
     _damage(machine, files, data, 1)

@@ -414,7 +414,7 @@ def test_a_thousand_damages(harmed: Host, what: str, changes: list, length: floa
     never_passes_unread(harmed, what, changes, length)
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=slow)
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=slow)
 @given(changes=damages["changes"], length=st.floats(0, 1))
 def test_damaged_headers_are_one_kind_of_error(harmed: Host, changes: list, length: float) -> None:
     path = harmed.folder / "damaged.so"

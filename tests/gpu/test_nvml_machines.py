@@ -31,12 +31,12 @@ def test_the_quick_level_is_quick(lab: Lab, common: Path) -> None:
         return children.ru_utime + children.ru_stime
 
     nvml_machines.checked("gtx_1080_ti_on_410", lab, common)  # makes the libraries
-    tries = []
     for _ in range(3):
         before = spent()
         assert nvml_machines.again("gtx_1080_ti_on_410", lab, common)["data"]["verdict"] == "pass"
-        tries.append(spent() - before)
-    assert min(tries) < 2.0
+        if (took := spent() - before) < 2.0:
+            return
+    pytest.fail(f"{took:.1f} s of the processor, three times")
 
 
 def test_every_golden_file_and_every_machine_is_used() -> None:

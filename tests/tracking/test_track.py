@@ -15,12 +15,13 @@ from PIL import Image
 from scipy.signal import medfilt
 
 import iblvideo_admin
+from iblvideo_admin.engines import weights
 from iblvideo_admin.errors import UserError
 from iblvideo_admin.rigs import CAMERAS, NETWORKS
 from iblvideo_admin.sessions import Video
 from iblvideo_admin.tracking import table
 from iblvideo_admin.tracking import track as track_module
-from iblvideo_admin.tracking.track import Progress, networks_of, track
+from iblvideo_admin.tracking.track import Progress, track
 
 Frames = Callable[[int, tuple[int, int]], list[np.ndarray]]
 SURE_AT = (300.0, 250.0)
@@ -347,8 +348,8 @@ def test_an_existing_table_stays(
 
 
 def test_networks_of() -> None:
-    assert networks_of(CAMERAS["left"]) == ("roi_detect", "nose_tip", "eye", "paws", "tongue")
-    assert networks_of(CAMERAS["body"]) == ("tail_start",)
+    assert weights.networks_of(CAMERAS["left"]) == ("roi_detect", "nose_tip", "eye", "paws", "tongue")
+    assert weights.networks_of(CAMERAS["body"]) == ("tail_start",)
 
 
 def test_a_video_that_changes_meanwhile_is_not_delivered(
