@@ -118,18 +118,21 @@ def _ubuntu(suffix: str, version: str, full: str) -> list[Package]:
 
 
 def _debian(prefix: str, module: str, version: str) -> list[Package]:
+    """The driver needs NVML and the module; libcuda, nvidia-smi and the daemon are only recommended."""
     full = f"{version}-1~deb12u1"
     same = f"(= {full})"
     cuda, nvml = f"libnvidia-{prefix}cuda1" if prefix else "libcuda1", f"libnvidia-{prefix}ml1"
-    kernel, smi = f"nvidia-{prefix}kernel-dkms", f"nvidia-{prefix}smi"
-    needs = tuple(f"{name} {same}" for name in (cuda, nvml, kernel, smi))
+    kernel, smi, settings = f"nvidia-{prefix}kernel-dkms", f"nvidia-{prefix}smi", f"libnvidia-{prefix}cfg1"
+    needs = tuple(f"{name} {same}" for name in (nvml, kernel))
+    recommended = {"Recommends": f"{cuda} {same}, {smi} {same}, {settings} {same}, nvidia-persistenced"}
     return [
-        Package(f"nvidia-{prefix}driver", full, (*needs, "nvidia-persistenced")),
+        Package(f"nvidia-{prefix}driver", full, needs, more=recommended),
+        Package(settings, full),
         _libraries(cuda, version, full, _only("libcuda-any"), ("libcuda",)),
         _libraries(nvml, version, full, _only("libnvidia-ml-any"), ("libnvidia-ml",)),
         _module(kernel, module, version, full, _only("nvidia-kernel-any")),
         Package(smi, full, files={"/usr/bin/nvidia-smi": _SMI}, more=_only("nvidia-smi-any")),
-        _daemon("nvidia-persistenced", "525.85.05-1", {}),
+        _daemon("nvidia-persistenced", "525.85.05-1", {}, ("libnvidia-cfg1 | libnvidia-tesla-470-cfg1",)),
     ]
 
 
@@ -161,6 +164,6 @@ def _module(name: str, module: str, version: str, full: str, more: dict[str, str
     return Package(name, full, ("dkms",), files=files, scripts=scripts, more=more)
 
 
-def _daemon(name: str, full: str, more: dict[str, str]) -> Package:
+def _daemon(name: str, full: str, more: dict[str, str], depends: tuple[str, ...] = ()) -> Package:
     files = {"/usr/bin/nvidia-persistenced": _PERSISTENCED, "/lib/systemd/system/nvidia-persistenced.service": _UNIT}
-    return Package(name, full, files=files, scripts={"postinst": _ENABLE}, more=more)
+    return Package(name, full, depends, files=files, scripts={"postinst": _ENABLE}, more=more)
