@@ -51,6 +51,24 @@ def test_a_requirement_without_hash_is_refused(locked_venv: ModuleType, tmp_path
         locked_venv.make(tmp_path / "env", python, [("a.lock", "does-not-exist==1")], "a", ["--no-index"])
 
 
+@pytest.mark.parametrize("marker", ['{"state": "adopted"}', "[]"])
+def test_what_was_adopted_is_left_alone(locked_venv: ModuleType, tmp_path: Path, python: str, marker: str) -> None:
+    folder = tmp_path / "env"
+    folder.mkdir()
+    (folder / "pyvenv.cfg").write_text("made by hand")
+    (folder / ".iblvideo-admin.json").write_text(marker)
+    for attempt in (lambda: locked_venv.make(folder, python, [], "a"), lambda: locked_venv.prove(folder)):
+        with pytest.raises(locked_venv.Refused, match=r"path\.taken"):
+            attempt()
+    assert (folder / "pyvenv.cfg").read_text() == "made by hand"
+
+
+def test_a_file_in_its_place_is_left_alone(locked_venv: ModuleType, tmp_path: Path, python: str) -> None:
+    (tmp_path / "env").write_text("of somebody")
+    with pytest.raises(locked_venv.Refused, match=r"path\.taken"):
+        locked_venv.make(tmp_path / "env", python, [], "a")
+
+
 def test_what_is_not_ours_is_left_alone(locked_venv: ModuleType, tmp_path: Path, python: str) -> None:
     folder = tmp_path / "env"
     folder.mkdir()

@@ -109,3 +109,64 @@ def test_what_is_not_ours_is_left_alone(weights_tree: ModuleType, weights: Path,
     with pytest.raises(weights_tree.Unusable, match=r"path\.taken"):
         run(weights_tree, tmp_path / "s", src=weights, dest=dest)
     assert [path.name for path in dest.iterdir()] == ["precious"]
+
+
+def test_the_marker_says_which_archive_it_was(weights_tree: ModuleType, weights: Path, tmp_path: Path) -> None:
+    archive = Path(shutil.make_archive(str(tmp_path / "weights_v9"), "zip", weights.parent, weights.name))
+    sha256, dest = weights_tree.sha256_of(archive), tmp_path / "root/weights_v9"
+    dest.parent.mkdir()
+    assert run(weights_tree, tmp_path / "s", dest=dest) == {
+        "changed": False, "intact": False, "fingerprint": "", "archive_sha256": "",
+    }  # fmt: skip
+    looked = run(weights_tree, tmp_path / "s1", src=archive)
+    assert looked["archive_sha256"] == sha256
+    # what was carried over is another archive of the same files: the marker names the one that was downloaded
+    packed = tmp_path / "packed.zip"
+    run(weights_tree, tmp_path / "s2", src=archive, pack=packed)
+    assert weights_tree.sha256_of(packed) != sha256
+    given = {"src": packed, "dest": dest, "fingerprint": looked["fingerprint"], "archive_sha256": sha256}
+    assert run(weights_tree, tmp_path / "s3", **given)["changed"]
+    there = run(weights_tree, tmp_path / "s", dest=dest)
+    assert there == {"changed": False, "intact": True, "fingerprint": looked["fingerprint"], "archive_sha256": sha256}
+    next(dest.rglob("*.data-*")).write_bytes(b"bit rot")
+    damaged = run(weights_tree, tmp_path / "s", dest=dest)
+    assert (damaged["intact"], damaged["archive_sha256"]) == (False, sha256), "it must become that one again"
+
+
+def test_a_folder_is_no_archive(weights_tree: ModuleType, weights: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "v9"
+    assert run(weights_tree, tmp_path / "s", src=weights, dest=dest)["archive_sha256"] == ""
+    assert run(weights_tree, tmp_path / "s", dest=dest)["archive_sha256"] == ""
+
+
+@pytest.mark.parametrize("content", [b"<html>sign in</html>", b"", b"PK\x03\x04 and then nothing"])
+def test_what_is_no_zip_is_said(weights_tree: ModuleType, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "weights_v9.zip").write_bytes(content)
+    with pytest.raises(weights_tree.Unusable, match=r"weights_v9\.zip is no \.zip, or a damaged one"):
+        run(weights_tree, tmp_path / "s", src=tmp_path / "weights_v9.zip")
+
+
+def test_a_source_that_changed_on_its_way(weights_tree: ModuleType, weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(weights_tree.Unusable, match="arrived damaged"):
+        run(weights_tree, tmp_path / "s", src=weights, dest=tmp_path / "v9", fingerprint="0" * 64)
+    assert not (tmp_path / "v9").exists()
+
+
+def test_an_interrupted_installation_leaves_what_was_there(
+    weights_tree: ModuleType, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dest = tmp_path / "root/v9"
+    dest.parent.mkdir()
+    run(weights_tree, tmp_path / "s", src=weights, dest=dest)
+    next(weights.rglob("*.data-*")).write_bytes(b"other numbers")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(weights_tree.shutil, "copyfile", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(weights_tree, tmp_path / "s", src=weights, dest=dest)
+    assert run(weights_tree, tmp_path / "s", dest=dest)["intact"]
+    assert run(weights_tree, tmp_path / "s", src=weights, dest=dest)["changed"]
+    assert [path.name for path in dest.parent.iterdir()] == ["v9"]

@@ -25,11 +25,11 @@ def check_answer(result: dict[str, Any]) -> dict[str, Any]:
     """The data of `check-gpu --json`, with its verdict (`none`: it did not answer) and its reasons as sentences."""
     try:
         answer = json.loads(result.get("stdout", ""))
-    except ValueError:
+        data = answer["data"] or {}
+        reasons = [f"{error['message']}: {error['remedy']}" for error in answer["errors"] or []]
+    except (ValueError, TypeError, KeyError):
         said = (result.get("stderr") or result.get("msg") or "").strip().split("\n")[-1]
         return {"verdict": "none", "toolchain": "", "reasons": [said or "it does not answer"]}
-    data = answer["data"] or {}
-    reasons = [f"{error['message']}: {error['remedy']}" for error in answer["errors"]]
     return {"verdict": data.get("verdict", "none"), "toolchain": data.get("toolchain", ""), "reasons": reasons}
 
 
@@ -87,7 +87,8 @@ def _tried(smoke: dict[str, Any]) -> dict[str, str]:
     if smoke.get("skipped"):
         return {"result": "SKIPPED", "said": "check-gpu does not say pass"}
     try:
-        return dict(json.loads(smoke.get("stdout", "").strip().split("\n")[-1]))
-    except ValueError:
+        tried = dict(json.loads(smoke.get("stdout", "").strip().split("\n")[-1]))
+        return {"result": str(tried["result"]), "said": str(tried["said"])}
+    except (ValueError, TypeError, KeyError):
         said = (smoke.get("stderr") or smoke.get("msg") or "it does not answer").strip().split("\n")[-1]
         return {"result": "fail", "said": said}

@@ -51,13 +51,16 @@ def read_marker(path):
         return {}
     try:
         with open(os.path.join(path, MARKER), encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
+            marker = json.load(file)
+    except (FileNotFoundError, NotADirectoryError):
+        marker = None
+    except ValueError:
+        return {"state": "building"}  # the machine died while it was written
+    if not isinstance(marker, dict) or marker.get("state") == "adopted":
         raise Refused(
             f"path.taken: {path} exists and was not made by iblvideo-admin: move it away, or choose another place"
         )
-    except ValueError:
-        return {"state": "building"}  # the machine died while it was written
+    return marker
 
 
 def write_marker(folder, **content):
@@ -133,6 +136,7 @@ def main():
         supports_check_mode=True,
     )
     given = module.params
+    os.umask(0o022)  # the service reads it, whatever root's umask
     try:
         if given["state"] == "proven":
             module.exit_json(changed=False if module.check_mode else prove(given["path"]), state="proven")

@@ -2,11 +2,13 @@
 
 ONE keeps one file per Alyx and a list of them (int-brain-lab/ONE, one/params.py), with passwords in clear and readable by
 everybody; so their folder is closed. ONE itself writes into these files (the token of a log-in): what it wrote stays as long
-as address and login are the same. Standard library only, Python >= 3.8.
+as address and login are the same. Members of the group may write into the home, so the folder is held by a descriptor, and
+nothing in it that they could have prepared is written into. Standard library only, Python >= 3.8.
 """
 
 from __future__ import annotations
 
+import errno
 import grp
 import json
 import os
@@ -40,77 +42,107 @@ def client_of(url):
     return re.sub(r"^https?://", "", url.rstrip("/")).replace(":", "_")
 
 
-def read(path):
+def read(name, folder):
+    """{} where there is nothing that ONE could read; `folder` is a descriptor."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (FileNotFoundError, ValueError):
+        with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder), encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def merged(there, url, parameters):
     """What the file is to hold: what ONE added stays, unless it belongs to another login or address."""
     kept = dict(there)
-    if there.get("ALYX_URL") != url or there.get("ALYX_LOGIN") != parameters.get("ALYX_LOGIN"):
+    if str(there.get("ALYX_URL")).rstrip("/") != url or there.get("ALYX_LOGIN") != parameters.get("ALYX_LOGIN"):
         kept.pop("TOKEN", None)
     return dict(kept, ALYX_URL=url, **parameters)
 
 
-def write(path, content, ids):
-    """Nobody else can read it at any moment."""
-    new = path + ".new"
-    with open(
-        os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8"
-    ) as file:
+def write(name, content, ids, folder):
+    """Nobody else can read it at any moment, nor holds it open."""
+    new = name + ".new"
+    try:
+        os.unlink(new, dir_fd=folder)
+    except FileNotFoundError:
+        pass
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with open(os.open(new, flags, 0o600, dir_fd=folder), "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o600)
+        if ids:
+            os.fchown(file.fileno(), *ids)
         json.dump(content, file, indent=2, sort_keys=True)
         file.flush()
         os.fsync(file.fileno())
-        if ids:
-            os.fchown(file.fileno(), *ids)
-        os.fchmod(file.fileno(), 0o600)
-    os.replace(new, path)
+    os.replace(new, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def close_folder(folder, ids):
-    """True if it was not there, or open to others."""
-    if os.path.islink(folder):
-        raise OSError(folder + " is a link: it must be a folder of the service's own")
-    made = not os.path.isdir(folder)
-    if made:
-        os.mkdir(folder, 0o700)
-    status = os.stat(folder)
-    changed = made or status.st_mode & 0o7777 != 0o700 or (ids and (status.st_uid, status.st_gid) != ids)
+def opened(path):
+    """A descriptor of the folder; None where there is none."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        raise OSError(path + " is no folder: it must be one of the service's own, so remove it")
+
+
+def name_of(uid):
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def close_folder(path, folder, ids):
+    """True if it was open to others."""
+    status = os.fstat(folder)
+    if ids and status.st_uid not in (ids[0], os.geteuid()):
+        raise OSError(
+            "{} belongs to {}: it must be the service's own, so remove it".format(path, name_of(status.st_uid))
+        )
+    changed = status.st_mode & 0o7777 != 0o700 or (ids is not None and (status.st_uid, status.st_gid) != ids)
     if changed:
+        os.fchmod(folder, 0o700)
         if ids:
-            os.chown(folder, *ids)
-        os.chmod(folder, 0o700)
-    return bool(changed)
+            os.fchown(folder, *ids)
+    return changed
+
+
+def wanted_files(given, folder):
+    """Name -> content."""
+    url, client = given["url"].rstrip("/"), client_of(given["url"])
+    caches, there = (read(name, folder) if folder is not None else {} for name in (".caches", "." + client))
+    clients = caches.get("CLIENT_MAP")
+    clients = dict(clients if isinstance(clients, dict) else {}, **{client: given["cache_dir"]})
+    return {
+        ".caches": dict(caches, CLIENT_MAP=clients, DEFAULT=client),
+        "." + client: merged(there, url, given["parameters"]),
+    }
 
 
 def run(given, check_mode):
-    folder = os.path.join(given["home"], ".one")
-    url, client = given["url"].rstrip("/"), client_of(given["url"])
-    ids = (
-        (pwd.getpwnam(given["owner"]).pw_uid, grp.getgrnam(given["group"]).gr_gid)
-        if given["owner"] and not check_mode
-        else None
-    )
-    caches = read(os.path.join(folder, ".caches"))
-    wanted = {
-        ".caches": {
-            "CLIENT_MAP": dict(caches.get("CLIENT_MAP", {}), **{client: given["cache_dir"]}),
-            "DEFAULT": client,
-        },
-        "." + client: merged(read(os.path.join(folder, "." + client)), url, given["parameters"]),
-    }
-    stale = [name for name, content in wanted.items() if read(os.path.join(folder, name)) != content]
-    files = [os.path.join(folder, name) for name in stale]
-    if check_mode:
-        return {"changed": bool(stale), "files": files}
-    closed = close_folder(folder, ids)
-    for name, path in zip(stale, files):
-        write(path, wanted[name], ids)
-    return {"changed": bool(stale) or closed, "files": files}
+    path = os.path.join(given["home"], ".one")
+    folder = opened(path)
+    try:
+        ids, made = None, folder is None
+        if given["owner"] and not check_mode:
+            ids = (pwd.getpwnam(given["owner"]).pw_uid, grp.getgrnam(given["group"]).gr_gid)
+        if made and not check_mode:
+            os.mkdir(path, 0o700)
+            folder = opened(path)
+        closed = not check_mode and close_folder(path, folder, ids)
+        wanted = wanted_files(given, folder)
+        stale = [name for name in wanted if folder is None or read(name, folder) != wanted[name]]
+        for name in [] if check_mode else stale:
+            write(name, wanted[name], ids, folder)
+    finally:
+        if folder is not None:
+            os.close(folder)
+    return {"changed": bool(stale) or made or closed, "files": [os.path.join(path, name) for name in stale]}
 
 
 def main():

@@ -116,7 +116,10 @@ def opened_source(src, sha256, networks, scratch):
         seen = sha256_of(src)
         if sha256 and seen != sha256:
             raise Unusable(f"{src} has the sha256 {seen}, wanted is {sha256}")
-        unpack(src, scratch)
+        try:
+            unpack(src, scratch)
+        except zipfile.BadZipFile as error:
+            raise Unusable(f"{src} is no .zip, or a damaged one ({error})")
         src = scratch
     elif not os.path.isdir(src):
         raise Unusable(f"{src} does not exist")
@@ -205,6 +208,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    os.umask(0o022)  # the service reads them, whatever root's umask
     with tempfile.TemporaryDirectory(dir=module.tmpdir) as scratch:
         try:
             module.exit_json(**run(module.params, module.check_mode, scratch))
