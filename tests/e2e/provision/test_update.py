@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -33,7 +34,7 @@ def checkout(folder: Path, version: str, **changed: str) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     package = folder / "iblvideo_admin/__init__.py"
-    package.write_text(f'{package.read_text()}\n__version__ = "{version}"\n')
+    package.write_text(re.sub('__version__ = "[^"]+"', f'__version__ = "{version}"', package.read_text()))
     for name, text in changed.items():
         with (folder / name).open("a") as file:
             file.write(text)
