@@ -208,11 +208,11 @@ def test_what_failed_goes_and_everybodys_link_comes_back(place: Place) -> None:
     place.link.unlink()
     place.link.symlink_to("cuda-10.0")
     assert place.run("absent")["changed"]
-    assert os.readlink(place.link) == "cuda-9.2" and not place.root.exists()
+    assert str(place.link.readlink()) == "cuda-9.2" and not place.root.exists()
 
 
 def test_a_package_may_go_on_where_it_was_interrupted(place: Place) -> None:
-    """dpkg would not put its files there a second time."""
+    """Dpkg would not put its files there a second time."""
     about = {"package": "cuda-toolkit-10-0"}
     place.run("begin", about=about)
     (place.root / "lib64").mkdir()

@@ -14,6 +14,12 @@ from stand_ins.provision import cudnn_archive
 from stand_ins.provision.cudnn_archive import CUDNN_7_6_5, CUDNN_8_6_0, HOSTILE, Release
 
 MARKER = ".iblvideo-admin.json"
+REFUSED = {
+    "parent",
+    "parent inside",
+    "absolute",
+    "absolute link",
+}  # what else is hostile is no name of cuDNN's: left out
 RELEASES = pytest.mark.parametrize("release", [CUDNN_7_6_5, CUDNN_8_6_0], ids=lambda release: release.version)
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="SKIPPED: there is no C compiler to make stubs with")
@@ -52,8 +58,8 @@ def test_only_headers_and_libraries_arrive(cudnn_tree: ModuleType, root: Path, t
     assert all("cudnn" in name for name in below(root) - {"lib64/libcudart.so.10.0", MARKER})
     assert not any("LICENSE" in name or "SLA" in name for name in below(root))
     major, version = release.numbers[0], release.version.rsplit(".", 1)[0]
-    assert os.readlink(root / "lib64/libcudnn.so") == f"libcudnn.so.{major}"
-    assert os.readlink(root / f"lib64/libcudnn.so.{major}") == f"libcudnn.so.{version}"
+    assert str((root / "lib64/libcudnn.so").readlink()) == f"libcudnn.so.{major}"
+    assert str((root / f"lib64/libcudnn.so.{major}").readlink()) == f"libcudnn.so.{version}"
     for path in [root / name for name in below(root)]:
         status = path.lstat()
         assert (status.st_uid, status.st_gid) == (os.getuid(), os.getgid()), "NVIDIA's own numbers are nobody's here"
@@ -69,24 +75,18 @@ def test_a_hostile_archive_does_no_harm(cudnn_tree: ModuleType, root: Path, tmp_
         return {name for name in below(tmp_path) if not name.startswith("local/cuda-10.0/")}
 
     before = outside()
-    try:
-        cudnn_tree.unpack(given(root, archive))
-    except cudnn_tree.Refused as error:
-        assert str(archive) in str(error)
+    if kind in REFUSED:
+        with pytest.raises(cudnn_tree.Refused, match=f"{archive}: .* would leave the folder"):
+            cudnn_tree.unpack(given(root, archive))
         assert below(root) == {"lib64/libcudart.so.10.0", MARKER}, "of such an archive nothing is taken"
+    else:
+        cudnn_tree.unpack(given(root, archive))
     assert outside() == before
     assert not Path("/etc/hostile").exists() and not Path("/tmp/hostile").exists()
     for path in [root / name for name in below(root)]:
         assert path.is_symlink() or path.is_file(), path
         assert path.lstat().st_mode & 0o7000 == 0, path
         assert path.resolve().is_relative_to(root), path
-
-
-def test_what_would_leave_the_folder_is_refused_by_name(cudnn_tree: ModuleType, root: Path, tmp_path: Path) -> None:
-    for kind in ("parent", "parent inside", "absolute", "absolute link"):
-        archive = cudnn_archive.make(tmp_path / kind, hostile=[kind])
-        with pytest.raises(cudnn_tree.Refused, match="would leave the folder"):
-            cudnn_tree.unpack(given(root, archive))
 
 
 @pytest.mark.parametrize("target", ["..", ".", "", "libcudart.so.10.0", "../../etc/passwd"])
@@ -146,7 +146,7 @@ def test_another_version_of_ours_is_replaced(cudnn_tree: ModuleType, root: Path,
     cudnn_tree.unpack(given(root, cudnn_archive.make(tmp_path / "old", cudnn_archive.seven("7.4.2.24"))))
     cudnn_tree.unpack(given(root, cudnn_archive.make(tmp_path / "new")))
     assert cudnn_tree.look(given(root))["matches"]
-    assert [path for path in root.rglob("*.iblvideo-new")] == []
+    assert list(root.rglob("*.iblvideo-new")) == []
 
 
 @pytest.mark.parametrize(("marker", "foreign"), [
@@ -168,4 +168,4 @@ def test_no_room_is_said_with_its_remedy(
     monkeypatch.setattr(cudnn_tree.shutil, "copyfileobj", full)
     with pytest.raises(cudnn_tree.Refused, match=f"no room on the disk of {root}: make room there"):
         cudnn_tree.unpack(given(root, cudnn_archive.make(tmp_path / "archives")))
-    assert [path for path in root.rglob("*.iblvideo-new")] == []
+    assert list(root.rglob("*.iblvideo-new")) == []

@@ -156,7 +156,7 @@ def test_nobody_answers(fetcher: Fetcher) -> None:
 def test_the_login_is_for_the_named_server_only(fetcher: Fetcher, tmp_path: Path) -> None:
     fetcher.server.logins["/resources/"] = LOGIN
     fetcher.fails("login", "the server answered 401")
-    fetcher.fails("login", "the server answered 401", user=LOGIN[0], password="wrong")
+    fetcher.fails("login", "the server answered 401", user=LOGIN[0], password=LOGIN[0])
     assert fetcher.run(user=LOGIN[0], password=LOGIN[1])["changed"]
     assert fetcher.server.log[-1].user == LOGIN[0]
     with DownloadServer() as other:

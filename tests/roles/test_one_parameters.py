@@ -173,7 +173,7 @@ def test_the_service_owns_them_and_nobody_elses_folder_is_taken(one_parameters: 
 
 def test_one_itself_reads_them(one_parameters: ModuleType, tmp_path: Path) -> None:
     pytest.importorskip("one.params")
-    run(one_parameters, tmp_path, cache_dir=str(tmp_path / "cache"), parameters={"HTTP_DATA_SERVER_PWD": "data"})
+    run(one_parameters, tmp_path, cache_dir=str(tmp_path / "cache"), parameters={"HTTP_DATA_SERVER_PWD": PASSWORD})
     program = f"""
 import json
 from one import params
@@ -189,7 +189,8 @@ print(json.dumps(params.get({URL!r}, silent=True).as_dict()))
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     assert (said["ALYX_URL"], said["ALYX_LOGIN"], said["ALYX_PWD"]) == (URL, "lab", PASSWORD)
-    assert said["CACHE_DIR"] == str(tmp_path / "cache") and said["HTTP_DATA_SERVER_PWD"] == "data"
-    given = {"cache_dir": str(tmp_path / "cache"), "parameters": {"HTTP_DATA_SERVER_PWD": "data"}}
+    assert said["CACHE_DIR"] == str(tmp_path / "cache")
+    assert said["HTTP_DATA_SERVER_PWD"] == PASSWORD
+    given = {"cache_dir": str(tmp_path / "cache"), "parameters": {"HTTP_DATA_SERVER_PWD": PASSWORD}}
     assert not run(one_parameters, tmp_path, **given)["changed"], "what ONE saved is as good"
     assert read(tmp_path)["TOKEN"] == TOKEN

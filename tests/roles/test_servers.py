@@ -21,7 +21,8 @@ ERROR = {"code": "gpu.lost", "message": "GPU 0 has fallen off the bus", "remedy"
 
 def test_a_good_server(servers: ModuleType) -> None:
     assert servers.server_state(check(), SMOKE, ["pass"], True) == {
-        "verdict": "pass", "toolchain": "dlc-tf1-cuda10.0", "smoke": "pass: 30 frames in 2 s", "accepted": True, "why": "",
+        "verdict": "pass", "toolchain": "dlc-tf1-cuda10.0", "smoke": "pass: 30 frames in 2 s",
+        "accepted": True, "why": "",
     }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ VERSIONS = ("a", "b", "c", "d")
 STEPS = st.lists(st.tuples(st.sampled_from(["", *VERSIONS]), st.sampled_from([None, None, None, 0, 1])), max_size=12)
 
 
-class PowerCut(Exception):
+class PowerCutError(Exception):
     """The host dies here."""
 
 
@@ -30,7 +30,7 @@ def dying(module: ModuleType, after: int | None) -> Iterator[None]:
 
     def replace(*arguments: Any) -> None:
         if after is not None and len(done) >= after:
-            raise PowerCut
+            raise PowerCutError
         done.append(arguments)
         real(*arguments)
 
@@ -42,7 +42,7 @@ def dying(module: ModuleType, after: int | None) -> Iterator[None]:
 
 
 def links(folder: Path) -> tuple[str, str]:
-    return tuple(os.readlink(folder / n) if (folder / n).is_symlink() else "" for n in ("current", "previous"))  # type: ignore[return-value]
+    return tuple(str((folder / n).readlink()) if (folder / n).is_symlink() else "" for n in ("current", "previous"))  # type: ignore[return-value]
 
 
 @settings(max_examples=300, deadline=None)
@@ -55,28 +55,27 @@ def test_any_sequence(switched_link: ModuleType, steps: list[tuple[str, int | No
         current, previous = "", ""
         for version, dies_after in steps:
             wanted = version or previous
+            if not version and wanted in ("", current):
+                with pytest.raises(switched_link.Refused, match="no previous version to go back to"):
+                    switched_link.switch(str(folder))
+                continue
             try:
                 with dying(switched_link, dies_after):
                     changed, now, before = switched_link.switch(str(folder), version)
-            except PowerCut:
+            except PowerCutError:
                 seen = links(folder)
                 assert seen[0] in (current, wanted), "there is a version in use, the old one or the new"
-                assert not current or seen[0]
                 # whoever runs it again gets what was wanted; and what was in use is not forgotten
                 if seen[0] != wanted or version:
                     assert switched_link.switch(str(folder), version)[1] == wanted
                 if version and version != current:
                     assert links(folder) == (version, current or previous)
-            except switched_link.Refused as error:
-                assert not version and wanted in ("", current)
-                assert "no previous version to go back to" in str(error)
-                continue
             else:
                 assert changed is (wanted != current)
                 assert links(folder) == (now, before)
                 assert now == wanted and before == (previous if wanted == current else current or previous)
             current, previous = links(folder)
-            assert (folder / "current").is_dir()
+            assert (folder / "current").is_dir() or not current
             assert {path.name for path in folder.iterdir()} - {"current", "previous"} <= {
                 *VERSIONS, "current.iblvideo-new", "previous.iblvideo-new",
             }  # fmt: skip
@@ -114,4 +113,4 @@ def test_a_previous_version_that_was_removed(switched_link: ModuleType, tmp_path
     (tmp_path / "old").rmdir()
     with pytest.raises(switched_link.Refused, match="old is not there any more"):
         switched_link.switch(str(tmp_path))
-    assert os.readlink(tmp_path / "current") == "new"
+    assert str((tmp_path / "current").readlink()) == "new"

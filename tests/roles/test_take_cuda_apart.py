@@ -35,7 +35,7 @@ def take(unpacked: Path, root: Path) -> subprocess.CompletedProcess[str]:
 def tree(root: Path) -> dict[str, bytes | str]:
     paths = [path for path in root.rglob("*") if path.is_symlink() or path.is_file()]
     return {
-        str(path.relative_to(root)): os.readlink(path) if path.is_symlink() else path.read_bytes() for path in paths
+        str(path.relative_to(root)): str(path.readlink()) if path.is_symlink() else path.read_bytes() for path in paths
     }
 
 

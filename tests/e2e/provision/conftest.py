@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from e2e.hosts import Host, Hosts
 from e2e.provision.converged import VIDEO, Converged, converge
+from e2e.provision.faulty import Faulty, system_packages
 from e2e.provision.makers import PYTHON37_AT, ROOT, SESSIONS, Archives, Makers, serving
 from e2e.provision.site import Site
 from stand_ins.provision import cuda_runfile, cudnn_archive
@@ -74,6 +75,27 @@ def site(hosts: Hosts, makers: Makers, tmp_path: Path) -> Callable[..., Site]:
 
     def make(*servers: Host, **variables: Any) -> Site:
         return Site(hosts, tmp_path / "site", servers, **{**makers.variables(), **variables})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def debs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return system_packages(tmp_path_factory.mktemp("debs"))
+
+
+@pytest.fixture
+def faulty(
+    bare: Callable[..., Host], site: Callable[..., Site], makers: Makers, debs: list[Path]
+) -> Callable[..., Faulty]:
+    """A function that boots a host whose system packages are there already, with further variables of its inventory."""
+
+    def make(**variables: Any) -> Faulty:
+        host = bare()
+        for deb in debs:
+            (host.root / "srv" / deb.name).write_bytes(deb.read_bytes())
+        host.ssh("sh", "-ec", "dpkg -i /srv/*.deb && rm /srv/*.deb", user="root")
+        return Faulty(host, site(host, **variables), makers)
 
     return make
 

@@ -16,6 +16,21 @@ from stand_ins.provision.cuda_runfile import CUDA_10_0, CUDA_11_8, Behaviour
 
 from iblvideo_admin import toolchains
 
+# what logging in by ssh, and Ansible itself, leave
+_NOT_OURS = ("/root/.ansible", "/home/deploy/.ansible")
+_LISTING = """
+import hashlib, os, sys
+skipped = sys.argv[1].split()
+for top in sys.argv[2:]:
+    trees = [] if os.path.islink(top) else list(os.walk(top))
+    paths = [top] + [os.path.join(base, name) for base, folders, names in trees for name in folders + names]
+    for path in paths:
+        if os.path.lexists(path) and not any(path == s or path.startswith(s + "/") for s in skipped):
+            s, what = os.lstat(path), os.readlink(path) if os.path.islink(path) else ""
+            if os.path.isfile(path) and not what:
+                what = hashlib.sha256(open(path, "rb").read()).hexdigest()
+            print(path, oct(s.st_mode), s.st_uid, s.st_gid, s.st_size, s.st_mtime_ns, what)
+"""
 TAGS = ("--tags", "base,cuda,cudnn")
 MARKER = ".iblvideo-admin.json"
 RELEASES = {"10.0": CUDA_10_0, "11.8": CUDA_11_8}
@@ -72,6 +87,16 @@ class Faulty:
         )
         assert cudnn is not None
         self.site.change(cuda_definitions=self.makers.offer(version, runfile, cudnn))
+
+    def uninstall(self, **variables: Any) -> Said:
+        """Everything of ours goes."""
+        return self.site.play("playbooks/uninstall.yml", uninstall_state=True, **variables).good()
+
+    def everything(self, *tops: str) -> list[str]:
+        """Sizes, times, modes and contents of all that is below, as root sees them."""
+        done = self.host.ssh("python3", "-c", _LISTING, " ".join(_NOT_OURS), *tops, user="root")
+        assert len(done.stdout.splitlines()) > len(tops)
+        return sorted(done.stdout.splitlines())
 
     def path(self, version: str, what: str) -> str:
         """Below which path of the server that is."""

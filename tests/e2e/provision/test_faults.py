@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -11,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.hosts import Host
-from e2e.provision.faulty import Faulty, last_words, system_packages
+from e2e.provision.faulty import Faulty
 from e2e.provision.makers import Makers
-from e2e.provision.site import Site
 from stand_ins.provision import cudnn_archive, download_server, ibl_server
 from stand_ins.provision.apt_repository import Package, Repository
 from stand_ins.provision.cuda_packages import cuda_packages
@@ -24,31 +21,9 @@ from stand_ins.provision.driver_packages import driver_packages
 pytestmark = [pytest.mark.xdist_group("hosts"), pytest.mark.timeout(1200)]
 full = pytest.mark.full
 
-OTHERS = ("/usr/local/cuda", "/usr/local/cuda-9.2", "/etc/ld.so.conf.d", "/etc/profile", "/etc/profile.d", "/etc/bash.bashrc",
-          "/etc/apt", "/etc/environment", "/root", "/home")  # fmt: skip
-# what logging in by ssh, and Ansible's own folder, leave
-NOT_OURS = ("/root/.ansible", "/home/deploy/.ansible", "/root/.cache")
-
-
-@pytest.fixture(scope="session")
-def debs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return system_packages(tmp_path_factory.mktemp("debs"))
-
-
-@pytest.fixture
-def faulty(
-    bare: Callable[..., Host], site: Callable[..., Site], makers: Makers, debs: list[Path]
-) -> Callable[..., Faulty]:
-    """A function that boots a host whose system packages are there already, with further variables of its inventory."""
-
-    def make(**variables: Any) -> Faulty:
-        host = bare()
-        for deb in debs:
-            (host.root / "srv" / deb.name).write_bytes(deb.read_bytes())
-        host.ssh("sh", "-ec", "dpkg -i /srv/*.deb && rm /srv/*.deb", user="root")
-        return Faulty(host, site(host, **variables), makers)
-
-    return make
+WRONG = "wrong one"
+OTHERS = ("/usr/local/cuda", "/usr/local/cuda-9.2", "/etc/ld.so.conf.d", "/etc/profile", "/etc/profile.d",
+          "/etc/bash.bashrc", "/etc/apt", "/etc/environment", "/root", "/home")  # fmt: skip
 
 
 def test_two_faults_are_named_and_mended(faulty: Callable[..., Faulty]) -> None:
@@ -129,12 +104,12 @@ def test_the_login_of_the_ibls_server(faulty: Callable[..., Faulty]) -> None:
     place.fails("cudnn_from is ibl", "data_server_user is empty", "ansible-vault create", "cudnn_from=nvidia")
     place.site.change(data_server_user=ibl_server.USER)
     place.fails("cudnn_from is ibl", "data_server_password is empty")
-    place.site.change(data_server_password="wrong one")
+    place.site.change(data_server_password=WRONG)
     said = place.fails(
         "cuDNN 7.6.5.32 could not be fetched from", "the server answered 401.",
         f"data_server_user is {ibl_server.USER}", "Set data_server_user and data_server_password (in a vault)",
     )  # fmt: skip
-    assert "wrong one" not in said.text
+    assert WRONG not in said.text
     place.site.change(data_server_password=ibl_server.PASSWORD)
     place.completes()
     assert [(request.status, request.user) for request in server.asked(ibl_server.CUDNN)] == [
@@ -155,8 +130,8 @@ def test_no_room_for_downloads(faulty: Callable[..., Faulty]) -> None:
         "set iblvideo_prefix to a folder on a larger disk",
     )
     place.fails(
-        "CUDA 10.0 could not be fetched from", "No space left on device", "Make room on the disk of /opt/iblvideo/downloads",
-        base_min_free_gb=0,
+        "CUDA 10.0 could not be fetched from", "No space left on device",
+        "Make room on the disk of /opt/iblvideo/downloads", base_min_free_gb=0,
     )  # fmt: skip
     assert place.ls("/opt/iblvideo/downloads") == [] and place.ls("/usr/local/cuda-10.0") == []
     place.sh("mount -o remount,size=500m /opt/iblvideo")
@@ -170,8 +145,8 @@ def test_no_room_for_the_toolkit(faulty: Callable[..., Faulty], how: str) -> Non
     place.sh("mount -t tmpfs -o size=200k,mode=755 small /usr/local && ln -s cuda-9.2 /usr/local/cuda")
     place.fails("/usr/local/cuda-10.0 would have 0.0 GB free, base_min_free_gb wants 10", "make room there")
     place.fails(
-        "CUDA 10.0 could not be installed into /usr/local/cuda-10.0", "No space left on device", "Make room on its disk",
-        base_min_free_gb=0,
+        "CUDA 10.0 could not be installed into /usr/local/cuda-10.0", "No space left on device",
+        "Make room on its disk", base_min_free_gb=0,
     )  # fmt: skip
     assert place.ls("/usr/local") == ["cuda"], "what did not fit takes no room"
     assert place.ls("/opt/iblvideo/downloads") == []
@@ -209,8 +184,8 @@ def test_an_installer_that_does_not_run_here(faulty: Callable[..., Faulty], vers
     place = faulty(cuda_versions=[version])
     place.installer(Behaviour(broken=broken), version)
     place.fails(
-        f"CUDA {version} could not be installed into /usr/local/cuda-{version}", "cuda_install is runfile", "cuda_install=extract",
-        cuda_install="runfile",
+        f"CUDA {version} could not be installed into /usr/local/cuda-{version}", "cuda_install is runfile",
+        "cuda_install=extract", cuda_install="runfile",
     )  # fmt: skip
     assert place.ls("/usr/local").count(f"cuda-{version}") == 0
     said = place.completes(version=version)
@@ -264,7 +239,7 @@ def test_a_package_that_brings_no_driver(faulty: Callable[..., Faulty], packages
     place.completes()
     assert place.sh("readlink /usr/local/cuda") == "cuda-9.2\n", "the package's script turned it"
     assert place.run().counts(place.host)["changed"] == 0
-    uninstall(place)
+    place.uninstall()
     assert place.ls("/usr/local").count("cuda-10.0") == 0
     assert place.sh("dpkg -l | diff /root/before - | grep cuda || :") == "", (
         "packages without their files would be left"
@@ -292,10 +267,6 @@ def test_a_package_that_would_bring_a_driver(faulty: Callable[..., Faulty], pack
     place.completes(cuda_install="auto")
 
 
-def uninstall(place: Faulty) -> None:
-    place.site.play("playbooks/uninstall.yml", uninstall_state=True).good()
-
-
 @full
 def test_words_of_the_inventory(faulty: Callable[..., Faulty]) -> None:
     place = faulty(weights_remote_src=True)
@@ -316,34 +287,11 @@ def test_words_of_the_inventory(faulty: Callable[..., Faulty]) -> None:
     )  # fmt: skip
     place.fails(
         "one_alyx_url is alyx.example.org; wanted is an address",
-        tags=("--tags", "base,one"), one_alyx_login="lab_server", one_alyx_password="x", one_alyx_url="alyx.example.org",
+        tags=("--tags", "base,one"), one_alyx_login="lab_server", one_alyx_password=WRONG,
+        one_alyx_url="alyx.example.org",
     )  # fmt: skip
     place.completes(cuda_versions="10.0")
     print(place.seconds)
-
-
-LISTING = """
-import hashlib, os, sys
-skipped = sys.argv[1].split()
-for top in sys.argv[2:]:
-    for base, folders, names in [("", [], [top])] + list(os.walk(top)) if not os.path.islink(top) else [("", [], [top])]:
-        folders[:] = [name for name in folders if os.path.join(base, name) not in skipped]
-        for path in [os.path.join(base, name) for name in folders + names]:
-            if not os.path.lexists(path) or path in skipped:
-                continue
-            s = os.lstat(path)
-            what = os.readlink(path) if os.path.islink(path) else ""
-            if os.path.isfile(path) and not what:
-                what = hashlib.sha256(open(path, "rb").read()).hexdigest()
-            print(path, oct(s.st_mode), s.st_uid, s.st_gid, s.st_size, s.st_mtime_ns, what)
-"""
-
-
-def everything(place: Faulty, *tops: str) -> list[str]:
-    """Sizes, times, modes and contents, as root sees them."""
-    done = place.host.ssh("python3", "-c", LISTING, " ".join(NOT_OURS), *tops, user="root")
-    assert len(done.stdout.splitlines()) > 10
-    return sorted(set(done.stdout.splitlines()))
 
 
 @full
@@ -354,13 +302,14 @@ def test_two_versions_beside_somebody_elses(faulty: Callable[..., Faulty], umask
         f"echo 'Defaults umask={umask}' >/etc/sudoers.d/umask; "
         "mkdir -p /usr/local/cuda-9.2/lib64 /root/.ansible && echo 9.2 >/usr/local/cuda-9.2/version.txt && "
         "echo library >/usr/local/cuda-9.2/lib64/libcudart.so.9.2 && ln -s /usr/local/cuda-9.2 /usr/local/cuda && "
-        "echo 'export PATH=/usr/local/cuda/bin:$PATH' | tee -a /root/.bashrc /home/deploy/.bashrc >/etc/profile.d/cuda.sh && "
+        "echo 'export PATH=/usr/local/cuda/bin:$PATH' | tee -a /root/.bashrc /home/deploy/.bashrc "
+        ">/etc/profile.d/cuda.sh && "
         "echo /usr/local/cuda/lib64 >/etc/ld.so.conf.d/cuda.conf"
     )
     place.host.ssh("mkdir", "-p", ".ansible")
-    before = everything(place, *OTHERS)
+    before = place.everything(*OTHERS)
     place.completes()
-    assert everything(place, *OTHERS) == before
+    assert place.everything(*OTHERS) == before
     for version in ("10.0", "11.8"):
         assert place.marker(version)["state"] == "installed"
         root = f"/usr/local/cuda-{version}"
@@ -374,6 +323,6 @@ def test_two_versions_beside_somebody_elses(faulty: Callable[..., Faulty], umask
         assert place.host.ssh("env", f"LD_LIBRARY_PATH={root}/lib64", "python3", "-c", loads).stdout == f"{number}\n"
     assert place.run().counts(place.host)["changed"] == 0
     assert not place.there("/usr/bin", "nvidia-uninstall"), "a driver came along"
-    uninstall(place)
-    assert everything(place, *OTHERS) == before
+    place.uninstall()
+    assert place.everything(*OTHERS) == before
     assert [name for name in place.ls("/usr/local") if name.startswith("cuda")] == ["cuda", "cuda-9.2"]
