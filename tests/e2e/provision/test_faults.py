@@ -281,6 +281,10 @@ def test_words_of_the_inventory(faulty: Callable[..., Faulty]) -> None:
     place.site.change()
     place.fails("cuda_versions names 9.9; known are 10.0, 11.8.", "cuda_definitions", cuda_versions=["10.0", "9.9"])
     place.fails("cuda_versions names 9.9; known are 10.0, 11.8.", cuda_versions="9.9")
+    half = {"12.4": {"cuda": {"root": "/usr/local/cuda-12.4", "url": "http://x"}}}
+    place.fails(
+        "cuda_definitions['12.4'].cuda lacks release, file, sha256", cuda_versions=["12.4"], cuda_definitions=half
+    )
     place.fails(
         "one_alyx_login is lab_server, but one_alyx_password is empty: put it into a vault",
         tags=("--tags", "base,one"), one_alyx_login="lab_server",
