@@ -69,6 +69,24 @@ def test_missing_packages_are_named_with_the_command(play: Play, tmp_path: Path)
     assert "apt-get install no-such-package nor-this" in said
 
 
+@pytest.mark.parametrize(
+    ("tags", "roles"),
+    [
+        ("base,cuda,cudnn", {"base", "cuda", "cudnn"}),
+        ("cuda", {"base", "cuda"}),
+        ("dlc", {"base", "python", "dlc"}),
+        ("weights", {"base", "weights"}),
+        ("one", {"base", "one"}),
+    ],
+)
+def test_a_tag_selects_its_role_and_what_it_needs(play: Play, tags: str, roles: set[str]) -> None:
+    """The checks of base come always; no Python is built, and nothing downloaded, for a role that was not named."""
+    done = play("playbooks/provision.yml", "--list-tasks", "--tags", tags, inventory=INVENTORY)
+    assert done.returncode == 0, done.stderr
+    named = re.findall(r"^ +(\w+) : (?!Validating arguments)", done.stdout, flags=re.MULTILINE)
+    assert set(named) == roles
+
+
 def test_an_unknown_toolchain_is_answered_with_the_known(play: Play, tmp_path: Path) -> None:
     done = play("playbooks/environment.yml", inventory=INVENTORY, demo_folder=str(tmp_path), toolchain="tf9")
     assert done.returncode != 0

@@ -124,7 +124,7 @@ def test_the_login_of_the_ibls_server(faulty: Callable[..., Faulty]) -> None:
 @full
 def test_no_room_for_downloads(faulty: Callable[..., Faulty]) -> None:
     place = faulty()
-    place.sh("mkdir /opt/iblvideo && mount -t tmpfs -o size=64k,mode=755 small /opt/iblvideo")
+    place.sh("mkdir /opt/iblvideo && mount -t tmpfs -o size=16k,mode=755 small /opt/iblvideo")
     place.fails(
         "/opt/iblvideo would have 0.0 GB free, base_min_free_gb wants 10",
         "set iblvideo_prefix to a folder on a larger disk",
@@ -134,6 +134,12 @@ def test_no_room_for_downloads(faulty: Callable[..., Faulty]) -> None:
         "Make room on the disk of /opt/iblvideo/downloads", base_min_free_gb=0,
     )  # fmt: skip
     assert place.ls("/opt/iblvideo/downloads") == [] and place.ls("/usr/local/cuda-10.0") == []
+    place.sh("mount -o remount,size=64k /opt/iblvideo")
+    place.fails(
+        "CUDA 10.0 could not be installed into /usr/local/cuda-10.0", "No space left on device",
+        "Make room on the disks of /usr/local/cuda-10.0 and /opt/iblvideo/downloads", base_min_free_gb=0,
+    )  # fmt: skip
+    assert place.ls("/opt/iblvideo/downloads") == [] and not place.there("/usr/local", "cuda-10.0")
     place.sh("mount -o remount,size=500m /opt/iblvideo")
     place.completes(base_min_free_gb=0.1)
 
@@ -146,7 +152,7 @@ def test_no_room_for_the_toolkit(faulty: Callable[..., Faulty], how: str) -> Non
     place.fails("/usr/local/cuda-10.0 would have 0.0 GB free, base_min_free_gb wants 10", "make room there")
     place.fails(
         "CUDA 10.0 could not be installed into /usr/local/cuda-10.0", "No space left on device",
-        "Make room on its disk", base_min_free_gb=0,
+        "Make room on the disks of /usr/local/cuda-10.0", base_min_free_gb=0,
     )  # fmt: skip
     assert place.ls("/usr/local") == ["cuda"], "what did not fit takes no room"
     assert place.ls("/opt/iblvideo/downloads") == []
@@ -281,6 +287,10 @@ def test_words_of_the_inventory(faulty: Callable[..., Faulty]) -> None:
     place.site.change()
     place.fails("cuda_versions names 9.9; known are 10.0, 11.8.", "cuda_definitions", cuda_versions=["10.0", "9.9"])
     place.fails("cuda_versions names 9.9; known are 10.0, 11.8.", cuda_versions="9.9")
+    half = {"12.4": {"cuda": {"root": "/usr/local/cuda-12.4", "url": "http://x"}}}
+    place.fails(
+        "cuda_definitions['12.4'].cuda lacks release, file, sha256", cuda_versions=["12.4"], cuda_definitions=half
+    )
     place.fails(
         "one_alyx_login is lab_server, but one_alyx_password is empty: put it into a vault",
         tags=("--tags", "base,one"), one_alyx_login="lab_server",
