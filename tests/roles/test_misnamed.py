@@ -25,7 +25,7 @@ FOREIGN = [
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("weights_remote_src", "weights_remote_src is called weights_on_host now"),
+        ("weights_remote_src", "weights_remote_src is called weights_on_host now."),
         ("toolchains", "toolchains is no variable of these roles: did you mean toolchain?"),
         ("gpu_expect", "gpu_expect is no variable of these roles: did you mean gpu_expected?"),
         (
