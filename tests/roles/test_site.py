@@ -90,7 +90,7 @@ def test_a_tag_selects_its_role_and_what_it_needs(play: Play, tags: str, roles: 
 def test_an_unknown_toolchain_is_answered_with_the_known(play: Play, tmp_path: Path) -> None:
     done = play("playbooks/environment.yml", inventory=INVENTORY, demo_folder=str(tmp_path), toolchain="tf9")
     assert done.returncode != 0
-    assert f"wanted is one of: {', '.join(toolchains.names())}" in " ".join(done.stdout.split())
+    assert f"wanted is one of: auto, {', '.join(toolchains.names())}" in " ".join(done.stdout.split())
 
 
 @pytest.mark.full

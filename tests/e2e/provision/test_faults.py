@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.hosts import Host
 from e2e.provision.faulty import Faulty
 from e2e.provision.makers import Makers
+from e2e.provision.site import Site
 from stand_ins.provision import cudnn_archive, download_server, ibl_server
 from stand_ins.provision.apt_repository import Package, Repository
 from stand_ins.provision.cuda_packages import cuda_packages
@@ -271,6 +273,36 @@ def test_a_package_that_would_bring_a_driver(faulty: Callable[..., Faulty], pack
         place.fails("cuda_install is apt, but cuda-toolkit-10-0 would bring", needs, "set cuda_install=auto")
     assert place.ls("/usr/local").count("cuda-10.0") == 0
     place.completes(cuda_install="auto")
+
+
+@full
+def test_a_mirror_that_arrives_half(
+    bare: Callable[..., Host], site: Callable[..., Site], makers: Makers, debs: list[Path], tmp_path: Path
+) -> None:
+    """System packages from the mirror folder: what did not fit is not taken for the whole."""
+    mirror = tmp_path / "mirror"
+    repository = Repository(mirror / "packages/Debian-12", signed=False)
+    repository.add(*(Package(deb.name.split("_")[0], "99:1", files={"/usr/share/x": "x" * 50_000}) for deb in debs[:1]))
+    repository.add(*(Package(deb.name.split("_")[0], "99:1") for deb in debs[1:]))
+    repository.publish()
+    (mirror / "MANIFEST.json").write_text('{"files": {}}')
+    host = bare(egress="none")
+    place = Faulty(host, site(host, mirror_dir=str(mirror), base_min_free_gb=0), makers)
+    place.sh("mkdir /opt/iblvideo && mount -t tmpfs -o size=8k,mode=755 small /opt/iblvideo")
+    tags = ("--tags", "base")
+    place.fails(
+        f"packages/Debian-12 of mirror_dir ({mirror}) could not be brought to /opt/iblvideo/mirror: ",
+        ": No space left on device. Make room there", tags=tags,
+    )  # fmt: skip
+    assert place.ls("/opt/iblvideo/mirror") == []
+    place.sh("mount -o remount,size=10m /opt/iblvideo")
+    place.run(*tags).good()
+    assert place.sh("dpkg-query --show --showformat '${Version}' ffmpeg") == "99:1"
+    assert place.run(*tags).good().counts(host)["changed"] == 0
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/MANIFEST.json").write_text('{"files": {}}')
+    place.fails("which has no packages/Debian-12: make it with", tags=tags, mirror_dir=str(tmp_path / "other"),
+                base_extra_packages=["no-such-package"], iblvideo_prefix="/opt/other")  # fmt: skip
 
 
 @full
