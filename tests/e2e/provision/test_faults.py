@@ -186,12 +186,14 @@ def test_the_host_dies_while_the_installer_runs(faulty: Callable[..., Faulty]) -
 
 
 @full
-@pytest.mark.parametrize("broken", ["newer-system", "half-way"])
+@pytest.mark.parametrize("broken", ["newer-system", "half-way", "unsaid"])
 @pytest.mark.parametrize("version", ["10.0", "11.8"])
 def test_an_installer_that_does_not_run_here(faulty: Callable[..., Faulty], version: str, broken: Any) -> None:
     place = faulty(cuda_versions=[version])
     place.installer(Behaviour(broken=broken), version)
-    if broken == "newer-system":
+    if broken == "unsaid":
+        place.fails("afterwards it lacks", "not there", "set cuda_install=extract", cuda_install="runfile")
+    elif broken == "newer-system":
         place.fails(
             f"CUDA {version} could not be installed into /usr/local/cuda-{version}", "cuda_install is runfile",
             "cuda_install=extract", cuda_install="runfile",
