@@ -18,7 +18,7 @@ from stand_ins.provision import cudnn_archive, download_server, ibl_server
 from stand_ins.provision.apt_repository import Package, Repository
 from stand_ins.provision.cuda_packages import cuda_packages
 from stand_ins.provision.cuda_runfile import Behaviour
-from stand_ins.provision.driver_packages import driver_packages
+from stand_ins.provision.driver_packages import dkms, driver_packages
 
 pytestmark = [pytest.mark.xdist_group("hosts"), pytest.mark.timeout(1200)]
 full = pytest.mark.full
@@ -186,16 +186,19 @@ def test_the_host_dies_while_the_installer_runs(faulty: Callable[..., Faulty]) -
 
 
 @full
-@pytest.mark.parametrize("broken", ["newer-system", "half-way"])
+@pytest.mark.parametrize("broken", ["newer-system", "half-way", "unsaid"])
 @pytest.mark.parametrize("version", ["10.0", "11.8"])
 def test_an_installer_that_does_not_run_here(faulty: Callable[..., Faulty], version: str, broken: Any) -> None:
     place = faulty(cuda_versions=[version])
     place.installer(Behaviour(broken=broken), version)
-    place.fails(
-        f"CUDA {version} could not be installed into /usr/local/cuda-{version}", "cuda_install is runfile",
-        "cuda_install=extract", cuda_install="runfile",
-    )  # fmt: skip
-    assert place.ls("/usr/local").count(f"cuda-{version}") == 0
+    if broken == "unsaid":
+        place.fails("afterwards it lacks", "not there", "set cuda_install=extract", cuda_install="runfile")
+    elif broken == "newer-system":
+        place.fails(
+            f"CUDA {version} could not be installed into /usr/local/cuda-{version}", "cuda_install is runfile",
+            "cuda_install=extract", cuda_install="runfile",
+        )  # fmt: skip
+        assert place.ls("/usr/local").count(f"cuda-{version}") == 0
     said = place.completes(version=version)
     assert "its contents are taken instead" in said.words
     assert place.run().counts(place.host)["changed"] == 0
@@ -260,17 +263,19 @@ def test_a_package_that_would_bring_a_driver(faulty: Callable[..., Faulty], pack
     place = faulty(cuda_install="apt")
     place.sh("rm /etc/apt/sources.list.d/*")
     kept = [package for package in cuda_packages() if package.name != "cuda-toolkit-10-0"]
-    for needs in ("cuda-drivers", "nvidia-headless-550", "libnvidia-compute-550"):
+    packages.add(*kept, dkms(), *driver_packages("cuda-drivers", "550.90.07"))
+    source = packages.source(place.makers.server.base, keyring=None)
+    (place.host.root / "etc/apt/sources.list.d/nvidia.list").write_text(source)
+    for needs, said in (
+        ("cuda-drivers", "would bring libnvidia-compute-550, nvidia-dkms-550"),
+        ("libnvidia-compute-550", "would bring libnvidia-compute-550: set"),
+        ("nothing-that-is-there", "cannot be installed ("),
+    ):
         packages.remove("cuda-toolkit-10-0")
-        packages.add(
-            *kept, *driver_packages("cuda-drivers", "550.90.07"), Package("cuda-toolkit-10-0", "10.0.130-1", (needs,))
-        )
+        packages.add(Package("cuda-toolkit-10-0", "10.0.130-1", (needs,)))
         packages.publish()
-        (place.host.root / "etc/apt/sources.list.d/nvidia.list").write_text(
-            packages.source(place.makers.server.base, keyring=None)
-        )
         place.sh("touch -d 2000-01-01 /var/lib/apt/lists")
-        place.fails("cuda_install is apt, but cuda-toolkit-10-0 would bring", needs, "set cuda_install=auto")
+        place.fails(f"cuda_install is apt, but cuda-toolkit-10-0 {said}", "set cuda_install=auto")
     assert place.ls("/usr/local").count("cuda-10.0") == 0
     place.completes(cuda_install="auto")
 

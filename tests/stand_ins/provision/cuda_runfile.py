@@ -21,7 +21,7 @@ from stand_ins.provision import cuda_toolkit
 from stand_ins.provision.cuda_toolkit import CUDA_10_0, CUDA_11_8, Release
 
 __all__ = ["CUDA_10_0", "CUDA_11_8", "INNER", "Behaviour", "make"]
-Broken = Literal["", "newer-system", "half-way"]
+Broken = Literal["", "newer-system", "half-way", "unsaid"]
 INNER = "cuda-linux.10.0.130-24817639.run"
 _TEMPLATES = Path(__file__).with_name("runfile")
 _FOUND = "use lib '.';"
@@ -38,7 +38,7 @@ class Behaviour:
     broken: Broken = ""
     """``newer-system``: it ends at once with what people see there, but still unpacks (10.0: Perl does not find
     InstallUtils.pm, which PERL5LIB=. helps; 11.8: there is no libxml2.so.2).  ``half-way``: with half of the files in
-    place the disk is full."""
+    place the disk is full.  ``unsaid``: half of the files, and it ends as if all were well."""
     pause_s: float = 0
     """It waits with half of the files in place: time to kill it."""
     relinks: bool = False
@@ -115,6 +115,8 @@ def _write(path: Path, template: str, release: Release, behaviour: Behaviour) ->
     }
     if behaviour.broken == "half-way":
         values["HALF_WAY"] = "die('cp: error writing: No space left on device');" if path.suffix == ".pl" else _FULL
+    if behaviour.broken == "unsaid":
+        values["HALF_WAY"] = "exit(0);" if path.suffix == ".pl" else "exit 0"
     path.write_text(_filled((_TEMPLATES / template).read_text(), values))
     path.chmod(0o755)
 
