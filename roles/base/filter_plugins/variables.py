@@ -24,7 +24,7 @@ def misnamed(names: list[str], renamed: dict[str, str]) -> list[str]:
     said = []
     for name in sorted(set(names) - set(known())):
         if name in renamed:
-            said.append(f"{name} is called {renamed[name]} now")
+            said.append(f"{name} is called {renamed[name]} now.")
         elif not name.startswith("_") and (close := get_close_matches(name, known(), 1, 0.85)):
             said.append(f"{name} is no variable of these roles: did you mean {close[0]}?")
     return said

@@ -94,7 +94,8 @@ def faulty(
         host = bare()
         for deb in debs:
             (host.root / "srv" / deb.name).write_bytes(deb.read_bytes())
-        host.ssh("sh", "-ec", "dpkg -i /srv/*.deb && rm /srv/*.deb", user="root")
+        host.ssh("sh", "-ec", "dpkg -i /srv/*.deb && rm /srv/*.deb && mkdir .ansible", user="root")
+        host.ssh("mkdir", ".ansible")  # Ansible's own, which would change the homes' times
         return Faulty(host, site(host, **variables), makers)
 
     return make

@@ -52,27 +52,27 @@ def only_the_marker(before: list[str], after: list[str], folder: str) -> None:
 def test_a_toolkit_with_its_cudnn(faulty: Callable[..., Faulty], tmp_path: Path) -> None:
     place = faulty()
     toolkit_by_hand(place, tmp_path, cudnn_archive.CUDNN_7_6_5)
-    before = place.everything("/usr/local")
+    before = place.everything("/usr/local/cuda", CUDA)
     place.fails(f"path.taken: {CUDA} exists and was not installed by iblvideo-admin. Set adopt=true")
-    assert place.everything("/usr/local") == before
+    assert place.everything("/usr/local/cuda", CUDA) == before
     place.site.change(adopt=True)
     place.run().good()
-    only_the_marker(before, place.everything("/usr/local"), CUDA)
+    only_the_marker(before, place.everything("/usr/local/cuda", CUDA), CUDA)
     assert place.marker() == {"release": "10.0.130", "state": "adopted"}
     assert place.makers.server.log == [], "something was fetched"
     assert place.run(adopt=False).good().counts(place.host)["changed"] == 0, "once adopted, it stays so"
     place.uninstall()
-    after = [line for line in place.everything("/usr/local") if not line.startswith(f"{CUDA} ")]
+    after = [line for line in place.everything("/usr/local/cuda", CUDA) if not line.startswith(f"{CUDA} ")]
     assert after == [line for line in before if not line.startswith(f"{CUDA} ")]
 
 
 def test_a_toolkit_without_cudnn_gets_ours_and_nothing_else(faulty: Callable[..., Faulty], tmp_path: Path) -> None:
     place = faulty(adopt=True)
     toolkit_by_hand(place, tmp_path, None)
-    before = place.everything("/usr/local")
+    before = place.everything("/usr/local/cuda", CUDA)
     place.run().good()
     folders = (f"{CUDA} ", f"{CUDA}/include ", f"{CUDA}/lib64 ")
-    after = place.everything("/usr/local")
+    after = place.everything("/usr/local/cuda", CUDA)
     assert [line for line in before if line not in after and not line.startswith(folders)] == []
     added = {
         line.split()[0].removeprefix(f"{CUDA}/")
@@ -89,24 +89,24 @@ def test_a_toolkit_without_cudnn_gets_ours_and_nothing_else(faulty: Callable[...
 def test_a_toolkit_with_another_cudnn_is_not_touched(faulty: Callable[..., Faulty], tmp_path: Path) -> None:
     place = faulty(adopt=True)
     toolkit_by_hand(place, tmp_path, cudnn_archive.seven("7.4.2.24"))
-    before = place.everything("/usr/local")
+    before = place.everything("/usr/local/cuda", CUDA)
     place.fails(
         f"path.taken: {CUDA} is not ours, and its cuDNN is 7402 (header 7402), not 7605",
         "remove its cudnn files by hand, or move the toolkit away",
     )
-    only_the_marker(before, place.everything("/usr/local"), CUDA)
+    only_the_marker(before, place.everything("/usr/local/cuda", CUDA), CUDA)
 
 
 def test_an_incomplete_toolkit_is_not_adopted(faulty: Callable[..., Faulty], tmp_path: Path) -> None:
     place = faulty(adopt=True)
     toolkit_by_hand(place, tmp_path, None)
     place.sh(f"cd {CUDA}/lib64 && rm libcufft.so.10.0 libcurand.so.10.0.130 && echo text >libcusparse.so.10.0.130")
-    before = place.everything("/usr/local")
+    before = place.everything("/usr/local/cuda", CUDA)
     place.fails(
         f"{CUDA} lacks lib64/libcufft.so.10.0: not there; lib64/libcurand.so.10.0: a link to nothing; "
         "lib64/libcusparse.so.10.0: no library. So it cannot be adopted: move it away",
     )
-    assert place.everything("/usr/local") == before
+    assert place.everything("/usr/local/cuda", CUDA) == before
     place.sh(f"mv {CUDA} {CUDA}.old")
     place.completes()
     assert place.there(f"{CUDA}.old", "of-a-colleague")

@@ -347,13 +347,12 @@ def test_two_versions_beside_somebody_elses(faulty: Callable[..., Faulty], umask
     place = faulty(cuda_versions=["10.0", "11.8"])
     place.sh(
         f"echo 'Defaults umask={umask}' >/etc/sudoers.d/umask; "
-        "mkdir -p /usr/local/cuda-9.2/lib64 /root/.ansible && echo 9.2 >/usr/local/cuda-9.2/version.txt && "
+        "mkdir -p /usr/local/cuda-9.2/lib64 && echo 9.2 >/usr/local/cuda-9.2/version.txt && "
         "echo library >/usr/local/cuda-9.2/lib64/libcudart.so.9.2 && ln -s /usr/local/cuda-9.2 /usr/local/cuda && "
         "echo 'export PATH=/usr/local/cuda/bin:$PATH' | tee -a /root/.bashrc /home/deploy/.bashrc "
         ">/etc/profile.d/cuda.sh && "
         "echo /usr/local/cuda/lib64 >/etc/ld.so.conf.d/cuda.conf"
     )
-    place.host.ssh("mkdir", "-p", ".ansible")
     before = place.everything(*OTHERS)
     place.completes()
     assert place.everything(*OTHERS) == before
