@@ -214,7 +214,7 @@ def test_a_command_that_hangs_or_is_not_there_stops_nothing(lab: Lab) -> None:
     for command in ("/nowhere/at/all", "sleep 1000"):
         with serving(lab, IBLVIDEO_ADMIN_ON_ATTENTION=command, IBLVIDEO_ADMIN_ON_ATTENTION_EVERY_S="0"):
             lab.json("queue", "retry", "1")
-            until(lambda: statuses(lab)[0] == "Errored")
+            until(lambda: statuses(lab)[:1] == ["Errored"])
             name = Path(command.split()[0]).name
             lab.video(session=lab.session(f"good-{name}"))
             until(lambda: statuses(lab)[-1] == "Complete")

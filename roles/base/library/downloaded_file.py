@@ -36,7 +36,7 @@ options:
 """
 EXAMPLES = """
 - name: Fetch
-  downloaded_file: {url: "https://example.org/x.tgz", dest: /opt/x.tgz, sha256: 28355e39}
+  downloaded_file: {url: "{{ download_url }}/x.tgz", dest: /opt/x.tgz, sha256: 28355e39}
 """
 RETURN = """
 sha256: {type: str, returned: success, description: What it is.}

@@ -30,7 +30,7 @@ options:
 """
 EXAMPLES = """
 - name: Let the service log in
-  one_parameters: {home: /var/lib/x, url: "https://alyx.example.org", cache_dir: /data, parameters: {ALYX_LOGIN: lab}}
+  one_parameters: {home: /var/lib/x, url: "{{ one_alyx_url }}", cache_dir: /data, parameters: {ALYX_LOGIN: lab}}
 """
 RETURN = """
 files: {type: list, returned: always, description: "What was written, or would be."}
@@ -38,7 +38,7 @@ files: {type: list, returned: always, description: "What was written, or would b
 
 
 def client_of(url):
-    """As ONE calls its file: https://alyx.example.org:8000 is alyx.example.org_8000."""
+    """As ONE calls its file: without the scheme, and alyx.example.org:8000 is alyx.example.org_8000."""
     return re.sub(r"^https?://", "", url.rstrip("/")).replace(":", "_")
 
 
