@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from .session import render_session
 from .summary import summarize
 
@@ -31,19 +32,24 @@ def run(scratch: Path | None = None, limit_s: float = LIMIT_S) -> dict[str, Any]
         session = folder / "Subjects/drawn_mouse/2026-01-15/001"
         render_session(session, [CAMERA], SECONDS)
         command = [sys.executable, "-m", "iblvideo_admin", "process", "--json", str(session)]
-        try:
-            done = subprocess.run(
-                command,
-                env=_environment(folder),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
-                timeout=limit_s,
-            )
-        except subprocess.TimeoutExpired:
-            return {"result": "skip", "said": f"no card was free within {limit_s:.0f} s"}
-        return _judge(done, session)
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            command, env=_environment(folder), cwd="/", stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+        ) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=limit_s)
+            except subprocess.TimeoutExpired:
+                process.terminate()  # it ends its job, which would otherwise keep a card
+                process.communicate()
+                return _late(folder, limit_s)
+        return _judge(subprocess.CompletedProcess(command, process.returncode, stdout, stderr), session)
+
+
+def _late(folder: Path, limit_s: float) -> dict[str, Any]:
+    """Only a job that was never started has waited for a card."""
+    if any((folder / "state/jobs").glob("*/progress.json")):
+        return {"result": "fail", "said": f"the job did not end within {limit_s:.0f} s"}
+    return {"result": "skip", "said": f"no card was free within {limit_s:.0f} s"}
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -62,7 +68,10 @@ def _judge(done: subprocess.CompletedProcess[bytes], session: Path) -> dict[str,
     if answer["errors"]:
         first = answer["errors"][0]
         return {"result": "fail", "said": f"{first['code']}: {first['message']}"}
-    (camera,) = summarize(session)
+    try:
+        (camera,) = summarize(session)
+    except UserError as error:  # the job was given back: nothing failed, and there is no table
+        return {"result": "fail", "said": error.message}
     off = max(point.median for point in camera.points)
     said = f"{camera.frames} frames, {camera.fps:.0f} frames/s, {off:.1f} px off the truth"
     return {"result": "pass" if off <= SURE_PX else "fail", "said": said}

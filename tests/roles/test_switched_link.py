@@ -114,3 +114,11 @@ def test_a_previous_version_that_was_removed(switched_link: ModuleType, tmp_path
     with pytest.raises(switched_link.Refused, match="old is not there any more"):
         switched_link.switch(str(tmp_path))
     assert str((tmp_path / "current").readlink()) == "new"
+
+
+def test_a_version_that_failed_is_nothing_to_go_back_to(switched_link: ModuleType, tmp_path: Path) -> None:
+    for version in ("oldest", "old", "failed"):
+        (tmp_path / version).mkdir()
+        switched_link.switch(str(tmp_path), version)
+    assert switched_link.switch(str(tmp_path), "old", remember="oldest") == (True, "old", "oldest")
+    assert switched_link.switch(str(tmp_path)) == (True, "oldest", "old")

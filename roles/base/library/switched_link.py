@@ -19,6 +19,7 @@ author: the iblvideo-admin authors
 options:
   folder: {type: path, required: true, description: Where the versions lie.}
   version: {type: str, default: "", description: "Its name in the folder; empty: the previous one."}
+  previous: {type: str, default: "", description: "What `previous` is to lead to where the version in use has failed; empty: to that one."}
 """
 EXAMPLES = """
 - name: Switch
@@ -56,7 +57,7 @@ def lead(path, target):
     os.replace(new, path)
 
 
-def switch(folder, version="", dry=False):
+def switch(folder, version="", dry=False, remember=""):
     """(changed, current, previous)."""
     current, previous = (os.path.join(folder, name) for name in ("current", "previous"))
     now, before = led_to(current), led_to(previous)
@@ -65,24 +66,30 @@ def switch(folder, version="", dry=False):
         raise Refused(folder + " has no previous version to go back to")
     if wanted == now:
         return False, now, before
+    left = remember or now
     if dry:
-        return True, wanted, now or before
+        return True, wanted, left or before
     if not os.path.isdir(os.path.join(folder, wanted)):
         raise Refused(os.path.join(folder, wanted) + " is not there any more")
     # Forward, `previous` comes first: what was in use is not forgotten. Back, it comes last: it says where to go.
-    steps = ([(previous, now)] if now else []) + [(current, wanted)]
+    steps = ([(previous, left)] if left else []) + [(current, wanted)]
     for link, target in steps if version else reversed(steps):
         lead(link, target)
-    return True, wanted, now or before
+    return True, wanted, left or before
 
 
 def main():
     from ansible.module_utils.basic import AnsibleModule
 
-    options = {"folder": {"type": "path", "required": True}, "version": {"type": "str", "default": ""}}
+    options = {
+        "folder": {"type": "path", "required": True},
+        "version": {"type": "str", "default": ""},
+        "previous": {"type": "str", "default": ""},
+    }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
-        changed, current, previous = switch(module.params["folder"], module.params["version"], module.check_mode)
+        given = module.params
+        changed, current, previous = switch(given["folder"], given["version"], module.check_mode, given["previous"])
         module.exit_json(changed=changed, current=current, previous=previous)
     except (Refused, OSError) as error:
         module.fail_json(msg=str(error))

@@ -16,8 +16,8 @@ from stand_ins.provision.cuda_runfile import CUDA_10_0, CUDA_11_8, Behaviour
 
 from iblvideo_admin import toolchains
 
-# what logging in by ssh, and Ansible itself, leave
-_NOT_OURS = ("/root/.ansible", "/home/deploy/.ansible")
+# what Ansible itself leaves, in whoever's home
+_NOT_OURS = (".ansible",)
 _LISTING = """
 import hashlib, os, sys
 skipped = sys.argv[1].split()
@@ -25,7 +25,7 @@ for top in sys.argv[2:]:
     trees = [] if os.path.islink(top) else list(os.walk(top))
     paths = [top] + [os.path.join(base, name) for base, folders, names in trees for name in folders + names]
     for path in paths:
-        if os.path.lexists(path) and not any(path == s or path.startswith(s + "/") for s in skipped):
+        if os.path.lexists(path) and not set(skipped) & set(path.split("/")):
             s, what = os.lstat(path), os.readlink(path) if os.path.islink(path) else ""
             if os.path.isfile(path) and not what:
                 what = hashlib.sha256(open(path, "rb").read()).hexdigest()

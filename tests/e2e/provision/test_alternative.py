@@ -87,7 +87,7 @@ def test_another_lab(
         assert value in in_force
 
     tensorflow_finds_its_libraries(host)
-    host.ssh("sudo", "mv", "/usr/local/cuda-10.0/lib64/libcublas.so.10.0", "/root/")
+    host.ssh("sudo", "mv", "/usr/local/cuda-10.0/lib64/libcublas.so.10.0", "/srv/")
     failed = host.ssh("/srv/bin/dlc", "python", "-c", IMPORT, check=False)
     assert "libcublas.so.10.0: cannot open shared object file" in failed.stderr
     lab.play("playbooks/verify.yml").failed(f"{host.name}: ", "libcublas.so.10.0 is not found")

@@ -432,11 +432,11 @@ def test_no_restart_of_the_machine_that_ansible_runs_on(
         server.offer(offered(DEBIAN))
         before = server.boot_id()
         variables = "toolchain=dlc-tf1-cuda10.0 base_min_free_gb=0 reboot_allowed=true"
-        (host.root / "root/inventory").write_text(
+        (host.root / "srv/inventory").write_text(
             f"[iblvideo_servers]\n{host.name} base_sysroot=/srv/{machine.root.name} {variables}"
             " ansible_python_interpreter=/usr/bin/python3\n"
         )
-        program = [sys.executable, str(Path(sys.prefix) / "bin/ansible-playbook"), "-i", "/root/inventory"]
+        program = [sys.executable, str(Path(sys.prefix) / "bin/ansible-playbook"), "-i", "/srv/inventory"]
         for more in (["-e", "ansible_connection=local"], ["-c", "local"]):
             command = [
                 *program,
@@ -448,7 +448,7 @@ def test_no_restart_of_the_machine_that_ansible_runs_on(
                 "playbooks/provision.yml",
             ]
             script = (
-                'cd "$1"; shift; LC_ALL=C.UTF-8 ANSIBLE_HOME=/root/ansible ANSIBLE_CONFIG=$PWD/ansible.cfg exec "$@"'
+                'cd "$1"; shift; LC_ALL=C.UTF-8 ANSIBLE_HOME=/srv/ansible ANSIBLE_CONFIG=$PWD/ansible.cfg exec "$@"'
             )
             done = host.ssh("sh", "-c", script, "sh", str(ROOT), *command, user="root", check=False, timeout=300)
             assert done.returncode == 0, done.stdout + done.stderr

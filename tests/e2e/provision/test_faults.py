@@ -245,16 +245,14 @@ def test_a_package_that_brings_no_driver(faulty: Callable[..., Faulty], packages
     packages.publish()
     source = packages.source(place.makers.server.base, keyring=None)
     (place.host.root / "etc/apt/sources.list.d/nvidia.list").write_text(source)
-    place.sh("mkdir /usr/local/cuda-9.2 && ln -s cuda-9.2 /usr/local/cuda && dpkg -l >/root/before")
+    place.sh("mkdir /usr/local/cuda-9.2 && ln -s cuda-9.2 /usr/local/cuda && dpkg -l >/srv/before")
     place.sh("touch -d 2000-01-01 /var/lib/apt/lists")
     place.completes()
     assert place.sh("readlink /usr/local/cuda") == "cuda-9.2\n", "the package's script turned it"
     assert place.run().counts(place.host)["changed"] == 0
     place.uninstall()
     assert place.ls("/usr/local").count("cuda-10.0") == 0
-    assert place.sh("dpkg -l | diff /root/before - | grep cuda || :") == "", (
-        "packages without their files would be left"
-    )
+    assert place.sh("dpkg -l | diff /srv/before - | grep cuda || :") == "", "packages without their files would be left"
     place.completes()
 
 
@@ -349,7 +347,7 @@ def test_two_versions_beside_somebody_elses(faulty: Callable[..., Faulty], umask
         f"echo 'Defaults umask={umask}' >/etc/sudoers.d/umask; "
         "mkdir -p /usr/local/cuda-9.2/lib64 && echo 9.2 >/usr/local/cuda-9.2/version.txt && "
         "echo library >/usr/local/cuda-9.2/lib64/libcudart.so.9.2 && ln -s /usr/local/cuda-9.2 /usr/local/cuda && "
-        "echo 'export PATH=/usr/local/cuda/bin:$PATH' | tee -a /root/.bashrc /home/deploy/.bashrc "
+        "echo 'export PATH=/usr/local/cuda/bin:$PATH' | tee -a ~root/.bashrc /home/deploy/.bashrc "
         ">/etc/profile.d/cuda.sh && "
         "echo /usr/local/cuda/lib64 >/etc/ld.so.conf.d/cuda.conf"
     )

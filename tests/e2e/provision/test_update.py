@@ -72,10 +72,12 @@ def test_update_and_back(converged: Converged, recording: Path, tmp_path: Path) 
 
 def test_an_update_that_fails_leaves_what_was(converged: Converged, tmp_path: Path) -> None:
     host, before = converged.host, in_use(converged.host)
+    earlier = host.ssh("readlink", f"{CLI}/previous").stdout
     broken = {"iblvideo_admin/gpu/check.py": "\n\nraise RuntimeError('broken')\n"}
     said = of(converged, checkout(tmp_path / "broken", "9.9.1", **broken)).play("playbooks/update.yml")
     said.failed("The update failed, and this server is back at what it had before", before)
     assert in_use(host) == before
+    assert host.ssh("readlink", f"{CLI}/previous").stdout == earlier, "a rollback would lead to what failed"
     assert host.ssh("systemctl", "is-active", "iblvideo-admin").stdout.strip() == "active"
     assert not told(host, "status")["data"]["held"]
 
