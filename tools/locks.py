@@ -36,9 +36,7 @@ def project(*groups: str) -> str:
     for group in groups:
         kind, _, name = group.partition(":")
         if kind == "extra":
-            names = [name] if name else sorted(data["project"]["optional-dependencies"])
-            for extra in names:
-                lines += data["project"]["optional-dependencies"][extra]
+            lines += data["project"]["optional-dependencies"][name]
         elif kind == "group":
             lines += data["dependency-groups"][name]
         else:
@@ -56,15 +54,17 @@ def plan(name: str) -> tuple[list[str], str, list[str]]:
             options += ["--override", "dlc-tf1.overrides.in"]
         return [f"{name}.in"], "", options
     if name == "cli":
-        return [], project("dependencies"), UNIVERSAL
+        return [], project("dependencies", "extra:onnx-cpu"), UNIVERSAL
+    if name == "cli-cuda12":
+        return [], project("dependencies", "extra:onnx-cuda12"), UNIVERSAL
     if name == "provision":
         return [wheel_build], project("extra:provision"), [*UNIVERSAL, *ANSIBLE]
     if name == "dev":
-        return [wheel_build], project("dependencies", "extra:", "group:dev"), [*UNIVERSAL, *ANSIBLE]
+        return [wheel_build], project("dependencies", "extra:provision", "extra:onnx-cpu", "group:dev"), [*UNIVERSAL, *ANSIBLE]
     raise SystemExit(f"unknown lock: {name}")
 
 
-LOCKS = ("dlc-tf1-build", "dlc-tf1-cpu", "dlc-tf1-cuda10.0", "cli", "provision", "dev")
+LOCKS = ("dlc-tf1-build", "dlc-tf1-cpu", "dlc-tf1-cuda10.0", "cli", "cli-cuda12", "provision", "dev")
 
 
 def python37() -> str:
