@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from iblvideo_admin.render import check, config, label, process, queue, status
+from iblvideo_admin.render import check, compare, config, label, metrics, process, queue, status
 from iblvideo_admin.render.text import columns, plain, printable, sentence
 from iblvideo_admin.result import Result
 
@@ -31,7 +31,9 @@ _TEXT: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "queue repair": queue.repaired,
     "queue prune": queue.pruned,
     "status": status.status,
+    "compare": compare.compare,
     "label": label.label,
+    "metrics": metrics.metrics,
     "config show": config.show,
     "config path": config.path,
 }

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from iblvideo_admin.errors import UserError
+from iblvideo_admin.files import placed
 from iblvideo_admin.reporting.canvas import DARK, LIGHT
 from iblvideo_admin.reporting.labelled_frame import as_rgb, caption
 from iblvideo_admin.reporting.labelled_video import Source
-from iblvideo_admin.reporting.mp4 import placed
 from iblvideo_admin.reporting.palette import look
 
 _COLUMNS, _ROWS, _CELL, _GAP, _TEXT = 3, 4, 560, 8, 15

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from iblvideo_admin.errors import UserError
+from iblvideo_admin.files import placed
 from iblvideo_admin.reporting import traces as reading
 from iblvideo_admin.reporting.labelled_frame import Labeller, as_rgb
-from iblvideo_admin.reporting.mp4 import Writer, placed
+from iblvideo_admin.reporting.mp4 import Writer
 from iblvideo_admin.reporting.traces import Traces
 from iblvideo_admin.sessions import RAW, Video
 from iblvideo_admin.tracking.video import Reader

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,32 +13,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange
 
-from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import sync_folder
-
 _AHEAD = 4  # frames that wait for the encoder
-
-
-@contextmanager
-def placed(path: Path) -> Iterator[Path]:
-    """A hidden name beside ``path``, for a new file that takes its place at the end, or leaves nothing behind.
-
-    Raises ``output.not_writable`` and ``disk.full``.
-    """
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        try:
-            yield part
-            with open(part, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(part, path)
-            sync_folder(path.parent)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:  # PyAV's are OSErrors, too
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError("disk.full", f"there is no room left for {path}") from error
-        raise UserError("output.not_writable", f"{path} cannot be written: {error.strerror or error}") from error
 
 
 class Writer:
