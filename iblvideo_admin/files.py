@@ -51,10 +51,11 @@ def placed(path: Path) -> Iterator[Path]:
         raise UserError("output.not_writable", f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def write_placed(path: Path, content: bytes, mode: int) -> None:
-    """A whole file with these rights (umask or not), or none.  Raises ``output.not_writable`` and ``disk.full``."""
+def write_placed(path: Path, content: bytes, mode: int | None = None) -> None:
+    """A whole file, or none; with these rights, whatever the umask.  Raises what :func:`placed` raises."""
     with placed(path) as part, open(part, "wb", opener=no_link) as file:
-        os.fchmod(file.fileno(), mode)
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
         file.write(content)
         sync(file)
 

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from iblvideo_admin import __version__, interruption
-from iblvideo_admin.cli import check_gpu, compare, config, label, metrics, process, queue, run_job, status, streams
+from iblvideo_admin.cli import check_gpu, compare, config, label, metrics, process, queue, report, run_job, status, streams
 from iblvideo_admin.errors import CATALOGUE, FAILED, INTERRUPTED, UserError
 from iblvideo_admin.render import render
 from iblvideo_admin.result import Result
@@ -33,6 +33,7 @@ app.command("run-job")(run_job.run_job)
 app.command("status")(status.status)
 app.command("compare")(compare.compare)
 app.command("label")(label.label)
+app.command("report")(report.report)
 app.command("metrics")(metrics.metrics)
 app.add_typer(config.app, name="config")
 

@@ -100,3 +100,52 @@ def failed(number: int, session: str, code: str, *, acknowledged: bool = False) 
         "id": number, "session": session, "camera": "left", "status": "Errored", "since": NOW - 4000, "code": code,
         "message": "cannot be opened", "remedy": "", "acknowledged": acknowledged,
     }  # fmt: skip
+
+
+HOSTILE = (
+    "<script>window.hacked=1</script>", "\"><img src=x onerror=window.hacked=1>", "it's \"quoted\" & 100%", "a\nb\tc",
+    "x" * 300, "{{ 7 * 7 }}", "</script><script>window.hacked=1</script>", "mäuse 鼠 \u202e", "javascript:window.hacked=1",
+)  # fmt: skip
+
+
+def report(sessions: int, picture: str | None = None) -> dict[str, Any]:
+    """What a page is made of: many sessions of three cameras, the first of them with hostile names."""
+    from iblvideo_admin.reporting import chart
+
+    rows = []
+    for number in range(sessions):
+        subject = HOSTILE[number] if number < len(HOSTILE) else f"KS{number % 60:03d}"
+        date = f"2026-{1 + number // 28 % 12:02d}-{1 + number % 28:02d}"
+        rows += [row(len(rows) + index, subject, date, camera, picture if len(rows) < 100 else None) for index, camera in enumerate(CAMERAS)]
+    taken = snapshot()
+    done = [(NOW - (index % 29) * 86400, one["camera"], one["state"]["frames"]) for index, one in enumerate(rows)]
+    failures = taken["failures"]
+    return {
+        "snapshot": taken, "rows": rows, "sessions": sessions, "left_out": 7, "chart": chart.bars(done, NOW),
+        "codes": [{"code": "video.corrupt", "count": 2, "jobs": failures[:2]},
+                  {"code": "job.died", "count": 1, "jobs": failures[2:]}],
+    }  # fmt: skip
+
+
+CAMERAS = {"left": 11, "right": 11, "body": 1}
+
+
+def row(number: int, subject: str, date: str, camera: str, picture: str | None) -> dict[str, Any]:
+    common = {"id": number, "session": f"{subject}/{date}/001", "subject": subject, "date": date, "number": "001",
+              "camera": camera, "acknowledged": False, "log": "file:///tmp/state/jobs/000001/log",
+              "quality": None, "picture": None, "problem": None}  # fmt: skip
+    since = NOW - number * 4000
+    if number % 37 == 5:
+        state = {**failed(number, subject, "video.corrupt"), "since": since, "frames": 0, "fps": 0.0}
+        return {**common, "status": "Errored", "state": state | {"message": f"{subject} cannot be opened"}}
+    points = {
+        f"point_{index}": {"sure": round(1 - (number * 7 + index) % 50 / 100, 2), "missing": 0.001, "likelihood": 0.99,
+                           "jumps": (number + index) % 9 / 3, "course": [((k * 7 + number) % 60) / 60 for k in range(60)]}
+        for index in range(CAMERAS[camera])
+    }  # fmt: skip
+    sure = round(sum(one["sure"] for one in points.values()) / len(points), 4)
+    worst = min(points, key=lambda name: points[name]["sure"])
+    quality = {"frames": 1000, "sure": sure, "missing": 0.001, "jumps": None if number % 11 == 0 else number % 9 / 3,
+               "worst": worst, "points": points}  # fmt: skip
+    state = {**complete(number, subject, camera, 200_000 + number), "code": "", "since": since, "fps": 50 + number % 20}
+    return {**common, "status": "Complete", "state": state, "quality": quality, "picture": picture}
