@@ -11,7 +11,19 @@ from typing import Any
 import typer
 
 from iblvideo_admin import __version__, interruption
-from iblvideo_admin.cli import check_gpu, compare, config, label, metrics, process, queue, report, run_job, status, streams
+from iblvideo_admin.cli import (
+    check_gpu,
+    compare,
+    config,
+    label,
+    metrics,
+    process,
+    queue,
+    report,
+    run_job,
+    status,
+    streams,
+)
 from iblvideo_admin.errors import CATALOGUE, FAILED, INTERRUPTED, UserError
 from iblvideo_admin.render import render
 from iblvideo_admin.result import Result

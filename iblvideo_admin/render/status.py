@@ -122,7 +122,11 @@ def _service(data: dict[str, Any]) -> Iterator[Text]:
     else:
         since = f" for {span(data['time'] - service['since'])}" if service["since"] else ""
         style = _GOOD if service["active"] == "active" else _BAD if service["enabled"] else _DIM
-        yield Text().append(service["active"], style=style).append(since + ("" if service["enabled"] else ", not enabled"))
+        yield (
+            Text()
+            .append(service["active"], style=style)
+            .append(since + ("" if service["enabled"] else ", not enabled"))
+        )
     for at in data["workers"][:_SHOWN]:
         why = f": {plain(at['reason'])}" if at["reason"] else ""
         yield Text(f"worker at {plain(at['device'])}, process {at['pid']}{why}", style=_WARN if why else "")
@@ -222,7 +226,7 @@ def _disk(disk: dict[str, Any], bars: _Bars) -> Text:
     line = bars(used, _BAD if used > 0.95 else _WARN if used > 0.85 else _GOOD)
     line.append(f" {size(disk['free'])} of {size(disk['total'])} free  {plain(disk['path'])}")
     if not disk["exists"]:
-        return line.append(" is not there", style=_BAD)
+        return line.append(" is not there", style=_BAD if disk["name"] == "subjects_dir" else _DIM)
     if disk["days_left"] is not None:
         style = _BAD if disk["days_left"] < 7 else _WARN if disk["days_left"] < 30 else _DIM
         line.append(f", about {disk['days_left']:.0f} days left ({size(disk['per_day'])} a day)", style=style)

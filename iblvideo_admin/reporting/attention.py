@@ -65,7 +65,7 @@ def _disks(snapshot: dict[str, Any]) -> Iterator[str]:
     for disk in snapshot["disks"]:
         if disk["free"] is None:
             yield f"the disk of {disk['name']} {disk['path']} does not answer"
-        elif not disk["exists"]:
+        elif not disk["exists"] and disk["name"] == "subjects_dir":  # the state folder is made when it is needed
             yield f"there is no {disk['name']} {disk['path']}"
         elif disk["free"] < snapshot["min_free_gb"] * 1e9:
             yield f"{disk['path']} has {disk['free'] / 1e9:.2f} GB free: no job is started"

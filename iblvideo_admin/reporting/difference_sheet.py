@@ -27,9 +27,7 @@ def write(video: Path, old: Traces, new: Traces, worst: list[dict[str, Any]], ou
     """
     reader = Reader(video)
     of = {one["frame"]: one for one in worst}
-    cells = {
-        number: _cell(reader.levels[luma], old, new, of[number]) for number, luma in reader.frames_at(sorted(of))
-    }
+    cells = {number: _cell(reader.levels[luma], old, new, of[number]) for number, luma in reader.frames_at(sorted(of))}
     if not cells:
         raise UserError("video.corrupt", f"{video}: none of the frames can be decoded")
     shown = [cells[one["frame"]] for one in worst if one["frame"] in cells]

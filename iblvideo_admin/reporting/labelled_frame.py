@@ -85,7 +85,9 @@ class Labeller:
         self._insets = tuple(self._arranged(camera)) if panel else ()
         self._legend_y = self._top + sum(inset.height + _MARGIN * self._k for inset in self._insets)
         needed = self._legend_y + len(traces.points) * _LINE * self._k if panel else 0
-        self._canvas = Canvas(self._panel_x + (_PANEL * self._k if panel else 0), (max(self._height, needed) + 1) // 2 * 2)
+        self._canvas = Canvas(
+            self._panel_x + (_PANEL * self._k if panel else 0), (max(self._height, needed) + 1) // 2 * 2
+        )
         self._looks = look(traces.points)
         self._marks = self._sprites((3 if self._k == 1 else 5) + (not panel))
         self._large = self._sprites(4 * self._k)
@@ -195,12 +197,17 @@ class Labeller:
             if not (np.isfinite(x) and np.isfinite(y)) or abs(x) > 1e6 or abs(y) > 1e6:
                 continue
             look = 0 if sure[column] else 1
-            self._canvas.blend(self._marks[point][look], *np.round(self._shown[number, column]).astype(int), self._whole)
+            self._canvas.blend(
+                self._marks[point][look], *np.round(self._shown[number, column]).astype(int), self._whole
+            )
             for inset in self._insets:
                 box = inset.box
                 if box.x - 1 <= x <= box.x + box.width and box.y - 1 <= y <= box.y + box.height:
                     # the middle of a pixel is the middle of its enlarged square
-                    at = round(inset.x + (x - box.x + 0.5) * inset.zoom), round(inset.y + (y - box.y + 0.5) * inset.zoom)
+                    at = (
+                        round(inset.x + (x - box.x + 0.5) * inset.zoom),
+                        round(inset.y + (y - box.y + 0.5) * inset.zoom),
+                    )
                     limit = (inset.x, inset.y, inset.x + inset.width, inset.y + inset.height)
                     self._canvas.blend(self._large[point][look], *at, limit)
 
@@ -268,4 +275,3 @@ def as_rgb(planes: np.ndarray) -> np.ndarray:
     frame.color_range = ColorRange.MPEG
     rgb: np.ndarray = frame.to_ndarray(format="rgb24")
     return rgb
-

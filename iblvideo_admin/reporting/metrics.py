@@ -58,7 +58,9 @@ def _one(name: str, meaning: str, value: float | None) -> Iterator[GaugeMetricFa
 
 def _whole(data: dict[str, Any]) -> Iterator[GaugeMetricFamily]:
     about = _family("info", "What runs here", ("version", "toolchain", "driver"))
-    about.add_metric((data["versions"]["iblvideo_admin"], data["toolchain"]["name"], data["versions"]["driver"] or ""), 1)
+    about.add_metric(
+        (data["versions"]["iblvideo_admin"], data["toolchain"]["name"], data["versions"]["driver"] or ""), 1
+    )
     yield about
     yield from _one("snapshot_timestamp_seconds", "When this was looked at", data["time"])
     yield from _one("attention", "Things that need a person", len(data["attention"]))

@@ -77,7 +77,9 @@ def table_of(video: Path) -> Path:
     path = next((path for path in found if path.is_file()), None)
     if path is None:
         raise UserError(
-            "path.missing", f"{of.alf} has no table of the {of.camera.name} camera", "Track the video first, or --table."
+            "path.missing",
+            f"{of.alf} has no table of the {of.camera.name} camera",
+            "Track the video first, or --table.",
         )
     return path
 

@@ -116,7 +116,10 @@ def report(sessions: int, picture: str | None = None) -> dict[str, Any]:
     for number in range(sessions):
         subject = HOSTILE[number] if number < len(HOSTILE) else f"KS{number % 60:03d}"
         date = f"2026-{1 + number // 28 % 12:02d}-{1 + number % 28:02d}"
-        rows += [row(len(rows) + index, subject, date, camera, picture if len(rows) < 100 else None) for index, camera in enumerate(CAMERAS)]
+        rows += [
+            row(len(rows) + index, subject, date, camera, picture if len(rows) < 100 else None)
+            for index, camera in enumerate(CAMERAS)
+        ]
     taken = snapshot()
     done = [(NOW - (index % 29) * 86400, one["camera"], one["state"]["frames"]) for index, one in enumerate(rows)]
     failures = taken["failures"]

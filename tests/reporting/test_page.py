@@ -47,7 +47,9 @@ class Opened:
 
     def column(self, number: int) -> list[str]:
         cells = f"#table > tbody > tr[data-row]:not([hidden]) > td:nth-child({number})"
-        return list(self.page.evaluate("at => [...document.querySelectorAll(at)].map(cell => cell.innerText.trim())", cells))
+        return list(
+            self.page.evaluate("at => [...document.querySelectorAll(at)].map(cell => cell.innerText.trim())", cells)
+        )
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,10 @@ def hostvars(fleet: ModuleType, **results: dict[str, Any]) -> dict[str, Any]:
         ({"stdout": "[]"}, "it does not answer"),
         ({"stdout": "null", "msg": "x\ny"}, "y"),
         ({"stdout": '{"data": {"host": "old"}, "errors": []}'}, "nothing that this version understands"),
-        ({"stdout": '{"data": {}, "errors": [{"code": "settings.invalid", "message": "bad"}]}'}, "settings.invalid: bad"),
+        (
+            {"stdout": '{"data": {}, "errors": [{"code": "settings.invalid", "message": "bad"}]}'},
+            "settings.invalid: bad",
+        ),
         ({}, "it does not answer"),
     ],
 )

@@ -16,7 +16,12 @@ class FilterModule:
     """What Ansible looks for."""
 
     def filters(self) -> dict[str, Any]:
-        return {"fleet_answer": fleet_answer, "fleet_table": fleet_table, "fleet_json": fleet_json, "fleet_page": fleet_page}
+        return {
+            "fleet_answer": fleet_answer,
+            "fleet_table": fleet_table,
+            "fleet_json": fleet_json,
+            "fleet_page": fleet_page,
+        }
 
 
 def fleet_answer(result: dict[str, Any]) -> dict[str, Any]:
