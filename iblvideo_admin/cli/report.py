@@ -22,7 +22,7 @@ def report(
     ] = 100,
     json: Json = False,
 ) -> Result:
-    """Write one page: throughput, queue, failures, each video's traces and a labelled frame.  It needs no other file."""
+    """Write one page that needs no other file: throughput, failures, each video's traces and a labelled frame."""
     from iblvideo_admin import settings
     from iblvideo_admin.files import write_placed
     from iblvideo_admin.reporting import html as pages

@@ -42,7 +42,8 @@ def standing(state_dir: Path, toolchain: str) -> dict[str, Any] | None:
     if not exists(_file(state_dir)):
         return None
     kept = read_json(_file(state_dir)) or {}
-    found = [one for level in _LEVELS if _is_sound(one := kept.get(level)) and one["toolchain"] == toolchain]
+    sound: list[dict[str, Any]] = [kept[level] for level in _LEVELS if _is_sound(kept.get(level))]
+    found = [one for one in sound if one["toolchain"] == toolchain]
     if not found:
         return None
     latest = max(found, key=lambda one: float(one["time"]))

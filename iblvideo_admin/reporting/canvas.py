@@ -71,9 +71,9 @@ class Canvas:
         inside = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
         there = self.luma[y0:y1, x0:x1]
         there[...] = (there * part.cover[inside] + part.luma[inside]) >> 8
-        inside = np.s_[:, (y0 - top) // 2 : (y1 - top) // 2, (x0 - left) // 2 : (x1 - left) // 2]
+        coarse = np.s_[(y0 - top) // 2 : (y1 - top) // 2, (x0 - left) // 2 : (x1 - left) // 2]
         there = self.chroma[:, y0 // 2 : y1 // 2, x0 // 2 : x1 // 2]
-        there[...] = (there * part.coarse_cover[inside[1:]] + part.chroma[inside]) >> 8
+        there[...] = (there * part.coarse_cover[coarse] + part.chroma[:, coarse[0], coarse[1]]) >> 8
 
 
 @dataclass(frozen=True)
@@ -176,14 +176,14 @@ def text_luma(text: str, size: int, width: int, height: int) -> np.ndarray:
     """Text as luma in limited range, light on dark, (height, width) uint8; what is too long ends with dots."""
     font = ImageFont.load_default(size)
     while len(text) > 1 and font.getlength(text) > width + 1:
-        text = text[:-2] + "…" if not text.endswith("…") else text[:-2] + "…"
+        text = text[:-2] + "…"
     drawn = Image.new("L", (width, height), yuv(DARK)[0])
     ImageDraw.Draw(drawn).text((0, height // 2), text, fill=yuv(LIGHT)[0], font=font, anchor="lm")
     return np.array(drawn)
 
 
 def to_limited(levels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """What makes limited-range luma of a reader's, given its table of grey levels: nothing, where it is that already."""
+    """What makes limited-range luma of a reader's, given its table of grey levels: mostly it is that already."""
     if (levels == np.arange(256)).all():
         table = np.round(16 + np.arange(256) * (219 / 255)).astype(np.uint8)
         return lambda luma: table[luma]

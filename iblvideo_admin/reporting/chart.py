@@ -26,9 +26,9 @@ def bars(done: Iterable[tuple[float, str, int]], now: float, days: int = DAYS) -
     for moment, camera, frames in done:
         day = sums.get(time.strftime("%Y-%m-%d", time.localtime(moment)))
         if day is not None:
-            videos = day.setdefault(camera, [0, 0])
-            videos[0] += frames
-            videos[1] += 1
+            sum_of = day.setdefault(camera, [0, 0])
+            sum_of[0] += frames
+            sum_of[1] += 1
     top = _round_up(max((sum(frames for frames, _ in day.values()) for day in sums.values()), default=0))
     step, room = (WIDTH - _LEFT - _RIGHT) / days, HEIGHT - _TOP - _BOTTOM
     drawn = []

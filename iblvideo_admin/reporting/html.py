@@ -29,15 +29,15 @@ def page(data: dict[str, Any]) -> str:
 
     # our own files, and the only text that is not escaped
     own = {name: Markup(_file(f"report.{name}")) for name in ("css", "js")}  # noqa: S704
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
+    template = _environment().get_template("report.html.j2")
+    parts = {name: data[name] for name in ("rows", "sessions", "left_out", "chart", "codes")}
+    return str(
+        template.render(
             s=data["snapshot"],
             columns=_COLUMNS,
             details=[_detail(row) for row in data["rows"]],
             pictures=[row["picture"] for row in data["rows"]],
-            **{name: data[name] for name in ("rows", "sessions", "left_out", "chart", "codes")},
+            **parts,
             **own,
         )
     )

@@ -197,9 +197,8 @@ class Labeller:
             if not (np.isfinite(x) and np.isfinite(y)) or abs(x) > 1e6 or abs(y) > 1e6:
                 continue
             look = 0 if sure[column] else 1
-            self._canvas.blend(
-                self._marks[point][look], *np.round(self._shown[number, column]).astype(int), self._whole
-            )
+            left, top = (round(value) for value in self._shown[number, column].tolist())
+            self._canvas.blend(self._marks[point][look], left, top, self._whole)
             for inset in self._insets:
                 box = inset.box
                 if box.x - 1 <= x <= box.x + box.width and box.y - 1 <= y <= box.y + box.height:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -89,7 +88,7 @@ class Source:
         if out.absolute().parent.name == RAW:
             raise UserError("output.taken", f"{out} would lie among raw videos, where nothing is ever written")
         for kept in (self.wish.video, self.traces.path):
-            if out.exists() and os.path.samefile(out, kept):
+            if out.exists() and out.samefile(kept):
                 raise UserError("output.taken", f"{out} is what the picture is made of")
 
 

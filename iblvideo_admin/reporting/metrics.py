@@ -23,7 +23,7 @@ def text(snapshot: dict[str, Any]) -> str:
             return _families(snapshot)
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Snapshot())  # type: ignore[arg-type]
+    registry.register(Snapshot())
     return generate_latest(registry).decode()
 
 

@@ -65,11 +65,12 @@ def _row(job: Job, settings: Settings, *, picture: bool) -> dict[str, Any]:
     """A video: its job, and what is to be seen of its table."""
     log = job_folder(settings.state_dir, job.id).log
     row: dict[str, Any] = {
-        "id": job.id, "session": job.session, "subject": job.subject, "date": job.date, "number": job.number,
-        "camera": job.camera, "state": {"code": "", "frames": 0, "fps": 0.0, **job.state.as_data()}, "status": job.state.status,
-        "acknowledged": job.acknowledged is not None, "log": log.absolute().as_uri() if exists(log) else None,
-        "quality": None, "picture": None, "problem": None,
-    }  # fmt: skip
+        **{name: getattr(job, name) for name in ("id", "session", "camera")},
+        "state": {"code": "", "frames": 0, "fps": 0.0, **job.state.as_data()},
+        "status": job.state.status,
+        "log": log.absolute().as_uri() if exists(log) else None,
+        **dict.fromkeys(("quality", "picture", "problem")),
+    }
     if job.state.status == "Complete":
         try:
             row |= gallery.seen(Video.at(Path(job.video)), settings.scratch_dir, picture=picture)

@@ -9,6 +9,7 @@ from typing import Any
 from iblvideo_admin.files import exists
 
 UNIT = "iblvideo-admin.service"
+SYSTEMCTL = "/bin/systemctl"
 RUNS_SYSTEMD = Path("/run/systemd/system")  # there exactly while systemd is in charge: sd_booted(3)
 _LIMIT_S = 5.0
 _ASKED = "LoadState,ActiveState,SubState,UnitFileState,Result,NRestarts,ActiveEnterTimestamp,InactiveEnterTimestamp"
@@ -23,7 +24,7 @@ def look() -> dict[str, Any] | None:
         return None
     try:
         done = subprocess.run(
-            ["systemctl", "show", UNIT, "--property", _ASKED, "--timestamp=unix"],
+            [SYSTEMCTL, "show", UNIT, "--property", _ASKED, "--timestamp=unix"],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_LIMIT_S, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

@@ -40,7 +40,8 @@ class Traces:
 
     def sure(self, threshold: float) -> np.ndarray:
         """Where a point is somewhere and its likelihood at least this, (frames, points) bool."""
-        return np.isfinite(self.xy).all(axis=2) & (self.likelihood >= threshold)
+        known: np.ndarray = np.isfinite(self.xy).all(axis=2)
+        return known & (self.likelihood >= threshold)
 
 
 def read(path: Path) -> Traces:

@@ -22,7 +22,8 @@ def rendered(name: str) -> str:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701  no HTML
     own = {**yaml.safe_load((ROLE / "defaults/main.yml").read_text()), "ansible_managed": "by Ansible"}
     others = {"base_user": "deploy", "base_group": "deploy", "iblvideo_admin_cli_dir": "/opt/iblvideo/cli",
-              "iblvideo_admin_config_file": "/etc/none.toml", "iblvideo_admin_state_dir": "/var/lib/iblvideo-admin"}  # fmt: skip
+              "iblvideo_admin_config_file": "/etc/none.toml",
+              "iblvideo_admin_state_dir": "/var/lib/iblvideo-admin"}  # fmt: skip
     variables = {**own, **others}
     for key, value in yaml.safe_load((ROLE / "vars/main.yml").read_text()).items():
         variables[key] = environment.from_string(value).render(variables) if isinstance(value, str) else value

@@ -103,8 +103,9 @@ def failed(number: int, session: str, code: str, *, acknowledged: bool = False) 
 
 
 HOSTILE = (
-    "<script>window.hacked=1</script>", "\"><img src=x onerror=window.hacked=1>", "it's \"quoted\" & 100%", "a\nb\tc",
-    "x" * 300, "{{ 7 * 7 }}", "</script><script>window.hacked=1</script>", "mäuse 鼠 \u202e", "javascript:window.hacked=1",
+    "<script>window.hacked=1</script>", '"><img src=x onerror=window.hacked=1>', "it's \"quoted\" & 100%", "a\nb\tc",
+    "x" * 300, "{{ 7 * 7 }}", "</script><script>window.hacked=1</script>", "mäuse 鼠 \u202e",
+    "javascript:window.hacked=1",
 )  # fmt: skip
 
 
@@ -143,7 +144,8 @@ def row(number: int, subject: str, date: str, camera: str, picture: str | None) 
         return {**common, "status": "Errored", "state": state | {"message": f"{subject} cannot be opened"}}
     points = {
         f"point_{index}": {"sure": round(1 - (number * 7 + index) % 50 / 100, 2), "missing": 0.001, "likelihood": 0.99,
-                           "jumps": (number + index) % 9 / 3, "course": [((k * 7 + number) % 60) / 60 for k in range(60)]}
+                           "jumps": (number + index) % 9 / 3,
+                           "course": [((k * 7 + number) % 60) / 60 for k in range(60)]}
         for index in range(CAMERAS[camera])
     }  # fmt: skip
     sure = round(sum(one["sure"] for one in points.values()) / len(points), 4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -131,13 +130,14 @@ def test_check_gpu_leaves_its_verdict(lab: Lab) -> None:
 def systemctl(folder: Path, monkeypatch: pytest.MonkeyPatch, says: str) -> None:
     (folder / "systemctl").write_text(f"#!{sys.executable}\nprint({says!r})\n")
     (folder / "systemctl").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setattr(service, "SYSTEMCTL", str(folder / "systemctl"))
     monkeypatch.setattr(service, "RUNS_SYSTEMD", folder)
 
 
 def test_a_service_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    systemctl(tmp_path, monkeypatch, "LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=enabled\n"
-              "Result=exit-code\nNRestarts=5\nActiveEnterTimestamp=@1700000000\nInactiveEnterTimestamp=@1700000100")  # fmt: skip
+    says = ("LoadState=loaded", "ActiveState=failed", "SubState=failed", "UnitFileState=enabled", "Result=exit-code",
+            "NRestarts=5", "ActiveEnterTimestamp=@1700000000", "InactiveEnterTimestamp=@1700000100")  # fmt: skip
+    systemctl(tmp_path, monkeypatch, "\n".join(says))
     found = service.look()
     assert found == {"unit": "iblvideo-admin.service", "active": "failed", "sub": "failed", "enabled": True,
                      "result": "exit-code", "restarts": 5, "since": 1700000100.0}  # fmt: skip
@@ -155,7 +155,7 @@ def test_no_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "RUNS_SYSTEMD", tmp_path / "none")
     assert service.look() is None
     monkeypatch.setattr(service, "RUNS_SYSTEMD", tmp_path)
-    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(service, "SYSTEMCTL", "/nonexistent/systemctl")
     assert service.look() is None
 
 
