@@ -53,10 +53,12 @@ class Canvas:
         left, top, right, bottom = max(x, 0), max(y, 0), min(x + width, self.width), min(y + height, self.height)
         if left >= right or top >= bottom:
             return
-        for row in {y, y + height - 1} & set(range(self.height)):
-            self.luma[row, left:right] = luma
-        for column in {x, x + width - 1} & set(range(self.width)):
-            self.luma[top:bottom, column] = luma
+        for row in (y, y + height - 1):
+            if 0 <= row < self.height:
+                self.luma[row, left:right] = luma
+        for column in (x, x + width - 1):
+            if 0 <= column < self.width:
+                self.luma[top:bottom, column] = luma
 
     def blend(self, sprite: Sprite, x: int, y: int, limit: tuple[int, int, int, int]) -> None:
         """Put a sprite's middle at (x, y), cut at ``limit`` (left, top, right, bottom; even numbers)."""

@@ -12,6 +12,7 @@ from iblvideo_admin.reporting.traces import Traces, camera_of
 from iblvideo_admin.rigs import NETWORKS
 
 WORST = 6  # frames that are shown
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _beyond(
 ) -> list[str]:
     told = []
     for name, figure, most in (("median", figures[0], tolerances.median), ("95 %", figures[1], tolerances.p95)):
-        if figure is not None and figure > most * scale:
+        if figure is not None and figure > most * scale + _ROUNDING:
             told.append(f"{name} {figure:.2f} px, at most {most * scale:g} px were agreed")
     if unsure > tolerances.unsure:
         told.append(f"only one table is sure in {100 * unsure:.1f} % of the frames, at most "

@@ -19,7 +19,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-from iblvideo_admin.reporting.canvas import DARK, Canvas, Letters, Sprite, mark, text_luma, to_limited, yuv
+from iblvideo_admin.reporting.canvas import DARK, Canvas, Colour, Letters, Sprite, mark, text_luma, to_limited, yuv
 from iblvideo_admin.reporting.palette import look
 from iblvideo_admin.reporting.traces import Traces, raw_box
 from iblvideo_admin.rigs import NETWORKS, Camera
@@ -30,8 +30,11 @@ ENLARGED = ("eye", "tongue")
 _PANEL, _MARGIN, _LINE, _TEXT = 176, 6, 14, 11  # px at the size of a small camera; a large one's panel is twice that
 _INSET = 160
 _WINDOW_LUMA = 150
+_EMPTY, _FAINT = (58, 60, 66), (128, 128, 128)
 _TRAIL_S, _LONGEST_TRAIL = 0.4, 60
 _BETWEEN = (0.0, 1 / 3, 2 / 3)  # a trail's dots from one frame's place to the next one's
+
+_FAR = 1e6  # px: what is farther away is not seen anyway
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,9 @@ class Labeller:
         self._letters = Letters(_TEXT * self._k)
         self._sure = traces.sure(threshold)
         # the middle of a pixel is the middle of the smaller one that it falls into
-        self._shown = (traces.xy + 0.5) / smaller - 0.5
+        self._shown = np.clip((traces.xy + 0.5) / smaller - 0.5, -_FAR, _FAR)
         self._trail = min(round((info.rate or 30) * _TRAIL_S), _LONGEST_TRAIL)
+        self._bars: dict[int, tuple[int, Colour]] = {}
         self._steps: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._whole = (0, 0, self._panel_x, (self._height + 1) // 2 * 2)
         self._has_panel = panel
@@ -194,7 +198,7 @@ class Labeller:
         places, sure = self._traces.xy[number], self._sure[number]
         for column, point in enumerate(self._traces.points):
             x, y = places[column]
-            if not (np.isfinite(x) and np.isfinite(y)) or abs(x) > 1e6 or abs(y) > 1e6:
+            if not (np.isfinite(x) and np.isfinite(y)):
                 continue
             look = 0 if sure[column] else 1
             left, top = (round(value) for value in self._shown[number, column].tolist())
@@ -254,8 +258,11 @@ class Labeller:
             y, left, room = self._legend_y + row * _LINE * k + 5 * k, x + 110 * k, 50 * k
             likelihood = self._traces.likelihood[number, row] if known else np.nan
             full = 0 if np.isnan(likelihood) else round(room * min(max(likelihood, 0.0), 1.0))
-            canvas.rectangle(left, y, room, 5 * k, (58, 60, 66))
-            ink = colour if likelihood >= self._threshold else (128, 128, 128)
+            ink = colour if likelihood >= self._threshold else _FAINT
+            if self._bars.get(row) == (full, ink):  # as it is in most frames
+                continue
+            self._bars[row] = full, ink
+            canvas.rectangle(left, y, room, 5 * k, _EMPTY)
             canvas.rectangle(left, y, full // 2 * 2, 5 * k, ink)
 
 

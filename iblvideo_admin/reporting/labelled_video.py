@@ -20,7 +20,7 @@ from iblvideo_admin.sessions import RAW, Video
 from iblvideo_admin.tracking.video import Reader
 
 # what keeps up with half of the decoder's speed; a smaller file for the same look costs several times that
-_PRESET, _CRF = "ultrafast", 20
+_PRESET, _CRF = "ultrafast", 22
 _LARGE = 720  # lines from which a picture is drawn half as large, unless asked otherwise
 _MOST_RATE, _USUAL_RATE = 1000.0, 30.0
 

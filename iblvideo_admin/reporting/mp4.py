@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -29,7 +30,8 @@ class Writer:
         self._stream: Any = self._container.add_stream("libx264", rate=fraction, options=options)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.codec_context.color_range = ColorRange.MPEG
-        self._stream.thread_count = 1  # more of them cost more than they gain: the decoder has use for the other cores
+        # on few cores more of them cost more than they gain: the decoder has use for the others
+        self._stream.thread_count = min(max((os.cpu_count() or 1) // 2, 1), 4)
         self._encoder = ThreadPoolExecutor(1, "encoder")
         self._waiting: deque[Future[None]] = deque()
         self._buffers = [np.empty((height * 3 // 2, width), np.uint8) for _ in range(_AHEAD + 1)]

@@ -53,7 +53,8 @@ def test_real_tables_of_lightning_pose(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [
-    b"", b"PAR1", b"PAR1" + b"\0" * 200 + b"PAR1", b"scorer,a\n", b"\xff\xfe", b"scorer,a\nbodyparts,p\ncoords,x\n0,word\n",
+    b"", b"PAR1", b"PAR1" + b"\0" * 200 + b"PAR1", b"scorer,a\n", b"\xff\xfe",
+    b"scorer,a\nbodyparts,p\ncoords,x\n0,word\n",
     b"scorer,a,a\nbodyparts,p,p\ncoords,x,y\n0,1\n1,2,3\n",
 ])  # fmt: skip
 @pytest.mark.parametrize("name", ["t.pqt", "t.csv"])
