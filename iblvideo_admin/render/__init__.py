@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from iblvideo_admin.render import check, config, process, queue, status
+from iblvideo_admin.render import check, config, process, queue, status, weights
 from iblvideo_admin.render.text import columns, plain, printable, sentence
 from iblvideo_admin.result import Result
 
@@ -31,6 +31,7 @@ _TEXT: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "queue repair": queue.repaired,
     "queue prune": queue.pruned,
     "status": status.status,
+    "weights convert": weights.converted,
     "config show": config.show,
     "config path": config.path,
 }

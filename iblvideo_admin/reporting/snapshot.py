@@ -29,7 +29,7 @@ def take(settings: Settings) -> dict[str, Any]:
         "age_s": 0.0,
         "versions": {"iblvideo_admin": iblvideo_admin.__version__, "driver": cards.driver},
         "gpus": [gpu.as_data() for gpu in cards.gpus],
-        "toolchain": {"name": toolchain.name, "interpreter": str(settings.interpreter(toolchain.name))},
+        "toolchain": {"name": toolchain.name, "interpreter": str(toolchain.interpreter(settings.dlc_python))},
         "settings_from": list(settings.sources) or ["defaults"],
         "disks": _disks(settings),
         "check": None,
