@@ -1,4 +1,4 @@
-"""``weights convert``: the networks of a weights folder as ONNX files, and the proof that they are the same networks."""
+"""``weights convert``: networks of a weights folder as ONNX files, and the proof that they are the same networks."""
 
 from __future__ import annotations
 

@@ -44,6 +44,7 @@ class _Served:
     session: Any = None
     ready: threading.Event = field(default_factory=threading.Event)
     at_once: int = 0
+    warned: bool = False
 
 
 class Onnx:
@@ -199,23 +200,27 @@ class Onnx:
             try:
                 with whole, self._turns.turn(alone):
                     parts = [self._run(served, images[at : at + size]) for at in range(0, len(images), size)]
-                return parts[0] if len(parts) == 1 else np.concatenate(parts)
             except Exception as error:
                 if not _is_out_of_memory(error) or (alone and size == 1):
                     raise
                 if alone:
-                    self._halve(served, size, len(images))
+                    served.at_once = (size + 1) // 2
                 self._alone = True
+            else:
+                if size < len(images):
+                    self._warn(served, size, len(images))
+                return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _run(self, served: _Served, images: np.ndarray) -> np.ndarray:
         points: np.ndarray = served.session.run([POINTS], {FRAMES: np.ascontiguousarray(images)}, self._options)[0]
         return points
 
-    def _halve(self, served: _Served, size: int, pictures: int) -> None:
+    def _warn(self, served: _Served, size: int, pictures: int) -> None:
+        """Once for each network; a mobilenet's results depend on it."""
         with self._lock:
-            if not served.at_once:
-                self.warnings.append(answers.parted(served.files, pictures, (size + 1) // 2))
-            served.at_once = (size + 1) // 2
+            if not served.warned:
+                self.warnings.append(answers.parted(served.files, pictures, size))
+            served.warned = True
 
     def _error(self, network: str, error: Exception) -> UserError:
         said = f"network {network}: {answers.in_one_line(error)}"

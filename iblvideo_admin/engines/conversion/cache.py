@@ -18,7 +18,7 @@ from typing import Any
 
 from iblvideo_admin.engines.weights import NetworkFiles
 from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import read_json, replace_with, sha256
+from iblvideo_admin.files import make_alike, read_json, replace_with, sha256
 
 WAY = 1  # of converting: counted up when the same snapshot gives another graph
 
@@ -59,7 +59,8 @@ def get(network: NetworkFiles, folder: Path) -> Converted:
     data = convert(network.name, network.snapshot, description).SerializeToString()
     about = {"sha256": hashlib.sha256(data).hexdigest(), "network": network.name, "net_type": network.net_type}
     with _refusals(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_alike(folder)  # whoever comes first, root perhaps: the service must be able to go on there
         replace_with(path, data)
         _tell(path, about)
     return Converted(network, path, True, about)
