@@ -81,6 +81,15 @@ CATALOGUE: dict[str, ErrorKind] = {
         "Install the weights again.",
         CANNOT_RUN,
     ),
+    "weights.not_convertible": ErrorKind(
+        "A network is of a kind that is not converted to ONNX.",
+        "Track with a toolchain of TensorFlow, or with the IBL's networks (resnet_50).",
+        CANNOT_RUN,
+    ),
+    "weights.differ": ErrorKind(
+        "A converted network does not give what TensorFlow gives.",
+        "Track with a toolchain of TensorFlow, and report the network's kind and the numbers.",
+    ),
     "disk.full": ErrorKind(
         "There is no room on the disk.", "Free space on the named file system.", CANNOT_RUN, transient=True
     ),

@@ -6,6 +6,8 @@ import errno
 import hashlib
 import json
 import os
+import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -70,6 +72,27 @@ def write_hint(path: Path, content: Mapping[str, Any]) -> None:
     except OSError:
         with suppress(OSError):
             temporary.unlink()
+
+
+def replace_with(path: Path, content: bytes) -> None:
+    """Write a file durably, beside others who may write the same one: each has a temporary name of its own."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o666 & ~_umask())
+            file.write(content)
+            sync(file)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def _umask() -> int:
+    """What this process leaves away; there is no other way to read it without changing it for a moment."""
+    found = re.search(r"^Umask:\s*([0-7]+)$", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
+    return int(found[1], 8) if found else 0o077
 
 
 def temporary_of(path: Path) -> Path:

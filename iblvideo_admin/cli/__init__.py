@@ -23,6 +23,7 @@ from iblvideo_admin.cli import (
     run_job,
     status,
     streams,
+    weights,
 )
 from iblvideo_admin.errors import CATALOGUE, FAILED, INTERRUPTED, UserError
 from iblvideo_admin.render import render
@@ -47,6 +48,7 @@ app.command("compare")(compare.compare)
 app.command("label")(label.label)
 app.command("report")(report.report)
 app.command("metrics")(metrics.metrics)
+app.add_typer(weights.app, name="weights")
 app.add_typer(config.app, name="config")
 
 

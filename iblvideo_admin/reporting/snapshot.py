@@ -35,7 +35,7 @@ def take(settings: Settings, cards: Inventory | None = None) -> dict[str, Any]:
         "gpus_problem": cards.problem,
         "toolchain": {
             "name": toolchain.name,
-            "interpreter": str(settings.interpreter(toolchain.name)),
+            "interpreter": str(toolchain.interpreter(settings.dlc_python)),
             "needs_gpu": toolchain.needs_gpu,
         },
         "settings_from": list(settings.sources) or ["defaults"],
