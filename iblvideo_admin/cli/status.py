@@ -59,7 +59,7 @@ def _watched(loaded: Any) -> Result:
                     cards = inventory.look(limit_s=_REDRAW_S)
                 data = _taken(loaded, cards)
                 if console.is_terminal:
-                    live.update(screen(data, console.width), refresh=True)
+                    live.update(screen(data, console.width, watched=True), refresh=True)
                 else:
                     console.print(screen(data, console.width))
                 time.sleep(_REDRAW_S)

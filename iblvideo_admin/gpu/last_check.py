@@ -16,6 +16,8 @@ def record(state_dir: Path, data: dict[str, Any]) -> None:
     """Keep the verdict of a check's data, where this user may write; each level has its own."""
     if not state_dir.is_dir():
         return
+    if all(check["status"] == "skip" and not check["remedy"] for check in data["checks"]):
+        return  # no layer of this level applies to the toolchain: that says nothing, for or against
     kept = {
         "verdict": data["verdict"],
         "level": data["level"],

@@ -37,15 +37,21 @@ def status(data: dict[str, Any]) -> list[str]:
     return [line.rstrip() for line in captured.get().rstrip("\n").split("\n")]
 
 
-def screen(data: dict[str, Any], width: int, *, blocks: bool = True) -> Table:
-    """The screen for a terminal of ``width`` columns; ``blocks`` says whether it knows block characters."""
+def screen(data: dict[str, Any], width: int, *, blocks: bool = True, watched: bool = False) -> Table:
+    """The screen for a terminal of ``width`` columns; ``blocks`` says whether it knows block characters.
+
+    One that is ``watched`` is cut at the terminal's last line, so what needs a person stands at its top.
+    """
     narrow = width < _NARROW
     bars = _Bars(8 if width < 90 else 16, blocks)
     grid = Table.grid(padding=(0, 2, 0, 0), expand=False)
     if not narrow:
         grid.add_column(width=_LABEL, no_wrap=True)
     grid.add_column(overflow="fold", ratio=None)
-    for label, lines in _rows(data, bars):
+    rows = list(_rows(data, bars))
+    if watched:
+        rows.insert(1, rows.pop())
+    for label, lines in rows:
         name = Text(label, style="bold")
         if narrow:
             grid.add_row(name)

@@ -117,11 +117,26 @@ def test_a_damaged_record_is_none(tmp_path: Path, content: str) -> None:
     assert last_check.standing(tmp_path, "t") is not None
 
 
+def test_a_check_that_looked_at_nothing_says_nothing(tmp_path: Path) -> None:
+    """As the daily quick one does on a server without a GPU."""
+    last_check.record(tmp_path, checked("pass", "full"))
+    nothing = checked("unknown", "quick")
+    for check in nothing["checks"]:
+        check["status"] = "skip"
+    last_check.record(tmp_path, nothing)
+    found = last_check.standing(tmp_path, "t")
+    assert found is not None and found["verdict"] == "pass"
+
+
 def test_check_gpu_leaves_its_verdict(lab: Lab) -> None:
     (lab.folder / "state").mkdir()
-    assert lab.json("status")["data"]["check"] is None
-    verdict = lab.json("check-gpu", "--level", "quick")["data"]["verdict"]
-    assert lab.json("status")["data"]["check"]["verdict"] == verdict
+    lab.json("check-gpu", "--level", "quick")
+    assert lab.json("status")["data"]["check"] is None, "none of its layers is about a toolchain without a GPU"
+    gpu = {"IBLVIDEO_ADMIN_TOOLCHAIN": "dlc-tf1-cuda10.0"}
+    verdict = lab.json("check-gpu", "--level", "quick", **gpu)["data"]["verdict"]
+    document = lab.json("status", **gpu)
+    assert document["data"]["check"]["verdict"] == verdict != "pass" and document["exit_code"] == 1
+    assert any(text.startswith(f"check-gpu says {verdict}: layer") for text in document["data"]["attention"])
 
 
 # ------------------------------------------------------------------------------------------------- the service

@@ -51,6 +51,18 @@ def test_any_name_is_text(name: str, width: int) -> None:
     assert all(c.isprintable() or c in "\n\N{NARROW NO-BREAK SPACE}" for c in text)
 
 
+def test_what_is_watched_has_the_urgent_at_its_top() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(status.screen(sample.snapshot(), 100, watched=True))
+    assert isinstance(console.file, io.StringIO)
+    assert [line.split()[0] for line in console.file.getvalue().splitlines()[:4]] == [
+        "server",
+        "attention",
+        "2.",
+        "toolchain",
+    ]
+
+
 def test_colours_and_none() -> None:
     assert "\x1b[" in drawn(sample.snapshot(), colour=True)
     assert "\x1b" not in drawn(sample.snapshot())
