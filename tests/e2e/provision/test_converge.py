@@ -69,6 +69,12 @@ def test_people_enter_the_environment_by_their_habits(converged: Converged) -> N
     host.ssh("sudo", "logrotate", "--debug", "/etc/logrotate.d/iblvideo-admin")
 
 
+def test_metrics_are_written_for_the_node_exporter(converged: Converged) -> None:
+    said = converged.host.ssh("cat", "/var/lib/prometheus/node-exporter/iblvideo_admin.prom").stdout
+    assert 'iblvideo_check_verdict{verdict="pass"} ' in said and "iblvideo_snapshot_timestamp_seconds" in said
+    assert converged.host.ssh("systemctl", "is-active", "iblvideo-admin-metrics.timer").stdout == "active\n"
+
+
 def test_the_service_is_closed_in(converged: Converged) -> None:
     done = converged.host.ssh("systemd-analyze", "security", "--no-pager", "iblvideo-admin.service", check=False)
     line = next(line for line in done.stdout.splitlines() if "Overall exposure level" in line)
