@@ -118,6 +118,13 @@ CATALOGUE: dict[str, ErrorKind] = {
     "output.not_writable": ErrorKind(
         "The session's alf folder cannot be written.", "Give this user the right to write there, or remount it."
     ),
+    "table.not_usable": ErrorKind(
+        "A table of points cannot be read, or holds none.",
+        "Name a .dlc.pqt or .lightningPose.pqt table, or DeepLabCut's .csv.",
+    ),
+    "output.taken": ErrorKind(
+        "The file to be written is one that must not be replaced.", "Name another file with --out.", USAGE
+    ),
     # ------------------------------------------------------------------ the engine
     "engine.failed": ErrorKind("The tracking engine reported an error.", "Run `iblvideo-admin check-gpu`."),
     "engine.crashed": ErrorKind(

@@ -8,10 +8,12 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+from iblvideo_admin.errors import UserError
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -26,6 +28,38 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """A hidden name beside ``path`` for a new file, which takes its place at the end or leaves nothing behind.
+
+    Raises ``output.not_writable`` and ``disk.full`` for every OSError of the block.
+    """
+    part = path.with_name(f".{path.stem[:100]}.{os.getpid()}.part{path.suffix}")
+    try:
+        try:
+            yield part
+            with open(part, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+            sync_folder(path.parent)
+        finally:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                part.unlink()
+    except OSError as error:  # those of the libraries that write videos and pictures, too
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError("disk.full", f"there is no room left for {path}") from error
+        raise UserError("output.not_writable", f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_placed(path: Path, content: bytes, mode: int | None = None) -> None:
+    """A whole file, or none; with these rights, whatever the umask.  Raises what :func:`placed` raises."""
+    with placed(path) as part, open(part, "wb", opener=no_link) as file:
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
+        file.write(content)
+        sync(file)
 
 
 def write_hint(path: Path, content: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "tracking": {"engines"},
     "gpu": {"engines", "result", "tracking", "demo"},
     "queue": {"engines", "tracking", "gpu", "result"},
-    "reporting": {"queue", "gpu", "tracking", "result"},
+    "reporting": {"queue", "gpu", "tracking", "render", "result"},
     "render": {"result"},
     "result": set(),
     "converting": {"engines", "gpu", "tracking", "result"},
