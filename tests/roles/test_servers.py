@@ -110,6 +110,24 @@ def test_the_status(servers: ModuleType, stdout: str, wanted: tuple[bool, bool, 
     assert servers.status_of({}) == {"answers": False, "held": False, "running": 0}
 
 
+@pytest.mark.parametrize(("result", "wanted"), [
+    ({"stdout": 'noise\r\nPROOF {"problems": []}\r\n', "rc": 0}, []),
+    ({"stdout": '\nPROOF {"problems": ["import deeplabcut: x"]}\n', "rc": 1}, ["import deeplabcut: x"]),
+    # over ssh both streams are one, and the other has ssh's farewell
+    ({"stdout": "\r\nImportError: libcublas.so.10.0\r\n", "stderr": "Shared connection to a closed.\r\n", "rc": 1},
+     ["its Python ended with 1: ImportError: libcublas.so.10.0"]),
+    ({"stdout": "", "stderr": "a\nb\nc\nd\n", "rc": 2}, ["its Python ended with 2: b c d"]),
+    ({"rc": 127, "msg": "non-zero return code"}, ["its Python ended with 127: non-zero return code"]),
+    ({}, ["its Python ended with nothing: it said nothing"]),
+])  # fmt: skip
+def test_what_the_proof_of_an_environment_found(
+    servers: ModuleType, result: dict[str, Any], wanted: list[str]
+) -> None:
+    assert servers.proof_problems(result) == wanted
+
+
 def test_ansible_finds_them(servers: ModuleType) -> None:
     named = servers.FilterModule().filters()
-    assert {"check_answer", "server_state", "status_of", "servers_table", "servers_wrong"} == set(named)
+    assert set(named) == {
+        "check_answer", "proof_problems", "server_state", "status_of", "servers_table", "servers_wrong",
+    }  # fmt: skip

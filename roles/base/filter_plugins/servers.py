@@ -14,6 +14,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
             "check_answer": check_answer,
+            "proof_problems": proof_problems,
             "server_state": server_state,
             "status_of": status_of,
             "servers_table": servers_table,
@@ -31,6 +32,18 @@ def check_answer(result: dict[str, Any]) -> dict[str, Any]:
         said = (result.get("stderr") or result.get("msg") or "").strip().split("\n")[-1]
         return {"verdict": "none", "toolchain": "", "reasons": [said or "it does not answer"]}
     return {"verdict": data.get("verdict", "none"), "toolchain": data.get("toolchain", ""), "reasons": reasons}
+
+
+def proof_problems(result: dict[str, Any]) -> list[str]:
+    """What prove_environment.py found, none where all is well; where it did not come to that, its Python's last words."""
+    lines = [line.strip() for line in result.get("stdout", "").splitlines()]
+    for line in lines:
+        if line.startswith("PROOF "):
+            return list(json.loads(line.removeprefix("PROOF "))["problems"])
+    # over ssh the module `script` has a terminal: both streams arrive in one, and the other has ssh's farewell
+    said = [line for line in result.get("stderr", "").splitlines() if not line.startswith("Shared connection to ")]
+    last = " ".join([line for line in [*said, *lines] if line.strip()][-3:]) or result.get("msg") or "it said nothing"
+    return [f"its Python ended with {result.get('rc', 'nothing')}: {last}"]
 
 
 def status_of(result: dict[str, Any]) -> dict[str, Any]:
