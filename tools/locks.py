@@ -60,7 +60,11 @@ def plan(name: str) -> tuple[list[str], str, list[str]]:
     if name == "provision":
         return [wheel_build], project("extra:provision"), [*UNIVERSAL, *ANSIBLE]
     if name == "dev":
-        return [wheel_build], project("dependencies", "extra:provision", "extra:onnx-cpu", "group:dev"), [*UNIVERSAL, *ANSIBLE]
+        return (
+            [wheel_build],
+            project("dependencies", "extra:provision", "extra:onnx-cpu", "group:dev"),
+            [*UNIVERSAL, *ANSIBLE],
+        )
     raise SystemExit(f"unknown lock: {name}")
 
 

@@ -120,9 +120,7 @@ def test_the_status(servers: ModuleType, stdout: str, wanted: tuple[bool, bool, 
     ({"rc": 127, "msg": "non-zero return code"}, ["its Python ended with 127: non-zero return code"]),
     ({}, ["its Python ended with nothing: it said nothing"]),
 ])  # fmt: skip
-def test_what_the_proof_of_an_environment_found(
-    servers: ModuleType, result: dict[str, Any], wanted: list[str]
-) -> None:
+def test_what_the_proof_of_an_environment_found(servers: ModuleType, result: dict[str, Any], wanted: list[str]) -> None:
     assert servers.proof_problems(result) == wanted
 
 
