@@ -64,7 +64,11 @@ def test_tracking_that_fails_is_a_reason(servers: ModuleType, smoke: dict[str, s
     ({"stdout": "", "stderr": "sudo: a password is required\n"}, "sudo: a password is required"),
     ({"stdout": "", "msg": "[Errno 2] No such file or directory: b'iblvideo-admin'"}, "[Errno 2] No such file"),
     ({"stdout": "Killed"}, "it does not answer"),
-    ({"unreachable": True, "msg": "Failed to connect to the host via ssh: no route"}, "no route"),
+    ({"unreachable": True, "msg": "Failed to connect to the host via ssh: no route"},
+     "it does not answer: Failed to connect to the host via ssh: no route"),
+    ({"unreachable": True, "msg": 'Task failed: Data could not be sent to remote host "a". Make sure this host can be '
+      "reached over ssh: ssh: connect to host a port 22: Connection refused"},
+     "it does not answer: ssh: connect to host a port 22: Connection refused"),
     ({"stdout": "[]"}, "it does not answer"),
     ({"stdout": "null"}, "it does not answer"),
     ({"stdout": '{"data": null, "errors": null}'}, "check-gpu: none"),

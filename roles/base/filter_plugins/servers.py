@@ -30,6 +30,8 @@ def check_answer(result: dict[str, Any]) -> dict[str, Any]:
         reasons = [f"{error['message']}: {error['remedy']}" for error in answer["errors"] or []]
     except (ValueError, TypeError, KeyError):
         said = (result.get("stderr") or result.get("msg") or "").strip().split("\n")[-1]
+        if result.get("unreachable"):  # Ansible's own words lead up to ssh's
+            said = f"it does not answer: {said.partition(' over ssh: ')[2] or said}"
         return {"verdict": "none", "toolchain": "", "reasons": [said or "it does not answer"]}
     return {"verdict": data.get("verdict", "none"), "toolchain": data.get("toolchain", ""), "reasons": reasons}
 
