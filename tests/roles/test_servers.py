@@ -64,6 +64,8 @@ def test_tracking_that_fails_is_a_reason(servers: ModuleType, smoke: dict[str, s
     ({"stdout": "", "stderr": "sudo: a password is required\n"}, "sudo: a password is required"),
     ({"stdout": "", "msg": "[Errno 2] No such file or directory: b'iblvideo-admin'"}, "[Errno 2] No such file"),
     ({"stdout": "Killed"}, "it does not answer"),
+    ({"stdout": "", "stderr": "", "rc": 2, "msg": "Error executing command."},
+     "iblvideo-admin cannot be run there (No such file or directory): provision it with site.yml"),
     ({"unreachable": True, "msg": "Failed to connect to the host via ssh: no route"},
      "it does not answer: Failed to connect to the host via ssh: no route"),
     ({"unreachable": True, "msg": 'Task failed: Data could not be sent to remote host "a". Make sure this host can be '

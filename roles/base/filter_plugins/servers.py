@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 _NO_ANSWER = {"verdict": "none", "toolchain": "", "smoke": "", "accepted": False}
@@ -32,6 +33,8 @@ def check_answer(result: dict[str, Any]) -> dict[str, Any]:
         said = (result.get("stderr") or result.get("msg") or "").strip().split("\n")[-1]
         if result.get("unreachable"):  # Ansible's own words lead up to ssh's
             said = f"it does not answer: {said.partition(' over ssh: ')[2] or said}"
+        elif said == "Error executing command." and result.get("rc"):  # its rc is then the error's number
+            said = f"iblvideo-admin cannot be run there ({os.strerror(result['rc'])}): provision it with site.yml"
         return {"verdict": "none", "toolchain": "", "reasons": [said or "it does not answer"]}
     return {"verdict": data.get("verdict", "none"), "toolchain": data.get("toolchain", ""), "reasons": reasons}
 
