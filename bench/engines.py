@@ -154,7 +154,7 @@ def whole_video(folder: Path) -> list[Row]:
         for what, key, target in (("whole video", "total", ">= 2"), ("region stage", "regions", ">= 3"),
                                   ("main pass", "tracking", ""))
     ] + [
-        Row("onnxruntime: start to first batch", f"{our['start']:.1f} s", "<= 2 s", f"five networks, median of {TURNS}"),
+        Row("onnxruntime: start to first batch", f"{our['start']:.1f} s", "<= 2 s", f"five nets, median of {TURNS}"),
         Row("left: peak memory, onnxruntime", f"{our['peak_mb'] / 1000:.2f} GB", "<= 1.5 GB", f"{FRAMES} frames"),
     ]  # fmt: skip
 

@@ -84,7 +84,9 @@ def test_real_pixels(real_lab: Lab, shared: Path) -> None:
         assert table.filter(regex="_y$").to_numpy().max() <= video.camera.height
         assert table.filter(regex="_likelihood$").to_numpy().max() <= 1
         assert json.loads(video.provenance.read_text())["software"]["tensorflow"] == "1.13.1"
-    onnx_gives_the_same(real_lab, videos, "--windows", windows)
+    # TensorFlow's own sums over a batch of eight move a mobilenet by 0.011 px (docs/onnx.md), and these networks
+    # have never seen such pictures
+    onnx_gives_the_same(real_lab, videos, "--windows", windows, largest_px=0.02)
 
 
 def test_a_real_mouse_of_another_size_is_refused(lab: Lab, shared: Path) -> None:
@@ -132,7 +134,7 @@ class Found:
     hidden: int
 
 
-def onnx_gives_the_same(lab: Lab, videos: list[Video], *options: str | Path) -> None:
+def onnx_gives_the_same(lab: Lab, videos: list[Video], *options: str | Path, largest_px: float = LARGEST_PX) -> None:
     """Track again with the other engine: every point that is neither certain nor lost lies where it lay.
 
     The median filter carries a point to its four neighbours, so that these must be so, too. Elsewhere ties decide
@@ -155,8 +157,8 @@ def onnx_gives_the_same(lab: Lab, videos: list[Video], *options: str | Path) -> 
             counts = (likelihood > LOWEST) & (likelihood < HIGHEST)
             calm = np.array([counts[max(row - 2, 0) : row + 3].all() for row in range(len(counts))])
             (factor,) = {n.points_factor for name in video.camera.networks if point in (n := NETWORKS[name]).points}
-            assert apart[calm].max(initial=0) <= LARGEST_PX * factor, point
-            assert (apart > LARGEST_PX * factor).mean() <= 0.1, point
+            assert apart[calm].max(initial=0) <= largest_px * factor, point
+            assert (apart > largest_px * factor).mean() <= 0.1, point
             assert np.abs(found[f"{point}_likelihood"] - likelihood).max() <= LARGEST_LIKELIHOOD, point
 
 

@@ -64,7 +64,13 @@ def test_tracking_that_fails_is_a_reason(servers: ModuleType, smoke: dict[str, s
     ({"stdout": "", "stderr": "sudo: a password is required\n"}, "sudo: a password is required"),
     ({"stdout": "", "msg": "[Errno 2] No such file or directory: b'iblvideo-admin'"}, "[Errno 2] No such file"),
     ({"stdout": "Killed"}, "it does not answer"),
-    ({"unreachable": True, "msg": "Failed to connect to the host via ssh: no route"}, "no route"),
+    ({"stdout": "", "stderr": "", "rc": 2, "msg": "Error executing command."},
+     "iblvideo-admin cannot be run there (No such file or directory): provision it with site.yml"),
+    ({"unreachable": True, "msg": "Failed to connect to the host via ssh: no route"},
+     "it does not answer: Failed to connect to the host via ssh: no route"),
+    ({"unreachable": True, "msg": 'Task failed: Data could not be sent to remote host "a". Make sure this host can be '
+      "reached over ssh: ssh: connect to host a port 22: Connection refused"},
+     "it does not answer: ssh: connect to host a port 22: Connection refused"),
     ({"stdout": "[]"}, "it does not answer"),
     ({"stdout": "null"}, "it does not answer"),
     ({"stdout": '{"data": null, "errors": null}'}, "check-gpu: none"),
@@ -110,6 +116,22 @@ def test_the_status(servers: ModuleType, stdout: str, wanted: tuple[bool, bool, 
     assert servers.status_of({}) == {"answers": False, "held": False, "running": 0}
 
 
+@pytest.mark.parametrize(("result", "wanted"), [
+    ({"stdout": 'noise\r\nPROOF {"problems": []}\r\n', "rc": 0}, []),
+    ({"stdout": '\nPROOF {"problems": ["import deeplabcut: x"]}\n', "rc": 1}, ["import deeplabcut: x"]),
+    # over ssh both streams are one, and the other has ssh's farewell
+    ({"stdout": "\r\nImportError: libcublas.so.10.0\r\n", "stderr": "Shared connection to a closed.\r\n", "rc": 1},
+     ["its Python ended with 1: ImportError: libcublas.so.10.0"]),
+    ({"stdout": "", "stderr": "a\nb\nc\nd\n", "rc": 2}, ["its Python ended with 2: b c d"]),
+    ({"rc": 127, "msg": "non-zero return code"}, ["its Python ended with 127: non-zero return code"]),
+    ({}, ["its Python ended with nothing: it said nothing"]),
+])  # fmt: skip
+def test_what_the_proof_of_an_environment_found(servers: ModuleType, result: dict[str, Any], wanted: list[str]) -> None:
+    assert servers.proof_problems(result) == wanted
+
+
 def test_ansible_finds_them(servers: ModuleType) -> None:
     named = servers.FilterModule().filters()
-    assert {"check_answer", "server_state", "status_of", "servers_table", "servers_wrong"} == set(named)
+    assert set(named) == {
+        "check_answer", "proof_problems", "server_state", "status_of", "servers_table", "servers_wrong",
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 _NO_ANSWER = {"verdict": "none", "toolchain": "", "smoke": "", "accepted": False}
@@ -14,6 +15,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
             "check_answer": check_answer,
+            "proof_problems": proof_problems,
             "server_state": server_state,
             "status_of": status_of,
             "servers_table": servers_table,
@@ -29,8 +31,24 @@ def check_answer(result: dict[str, Any]) -> dict[str, Any]:
         reasons = [f"{error['message']}: {error['remedy']}" for error in answer["errors"] or []]
     except (ValueError, TypeError, KeyError):
         said = (result.get("stderr") or result.get("msg") or "").strip().split("\n")[-1]
+        if result.get("unreachable"):  # Ansible's own words lead up to ssh's
+            said = f"it does not answer: {said.partition(' over ssh: ')[2] or said}"
+        elif said == "Error executing command." and result.get("rc"):  # its rc is then the error's number
+            said = f"iblvideo-admin cannot be run there ({os.strerror(result['rc'])}): provision it with site.yml"
         return {"verdict": "none", "toolchain": "", "reasons": [said or "it does not answer"]}
     return {"verdict": data.get("verdict", "none"), "toolchain": data.get("toolchain", ""), "reasons": reasons}
+
+
+def proof_problems(result: dict[str, Any]) -> list[str]:
+    """What prove_environment.py found, none where all is well; where it did not come to that, its Python's last words."""
+    lines = [line.strip() for line in result.get("stdout", "").splitlines()]
+    for line in lines:
+        if line.startswith("PROOF "):
+            return list(json.loads(line.removeprefix("PROOF "))["problems"])
+    # over ssh the module `script` has a terminal: both streams arrive in one, and the other has ssh's farewell
+    said = [line for line in result.get("stderr", "").splitlines() if not line.startswith("Shared connection to ")]
+    last = " ".join([line for line in [*said, *lines] if line.strip()][-3:]) or result.get("msg") or "it said nothing"
+    return [f"its Python ended with {result.get('rc', 'nothing')}: {last}"]
 
 
 def status_of(result: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,18 @@ Runs under the toolchain's own Python (3.7). Prints one line `PROOF {"problems":
 import argparse
 import importlib
 import json
+import re
 import subprocess
 import sys
+
+
+def said(error):
+    """One line that says why.  TensorFlow's own has a whole traceback as its text, with the reason at its end."""
+    lines = str(error).strip().split("\n")
+    reasons = [line for line in lines if re.match(r"\w*(Error|Exception): ", line)]
+    if lines[0].startswith("Traceback") and reasons:
+        return reasons[-1]
+    return "{}: {}".format(type(error).__name__, lines[0])
 
 
 def check_imports(names):
@@ -17,7 +27,7 @@ def check_imports(names):
         try:
             importlib.import_module(name)
         except Exception as error:  # noqa: BLE001 - TensorFlow 1 raises whatever its libraries raise
-            yield "import {}: {}: {}".format(name, type(error).__name__, str(error).strip().split("\n")[0])
+            yield "import {}: {}".format(name, said(error))
 
 
 def check_packages(allowed):
@@ -70,7 +80,7 @@ def main():
         try:
             problems += check_network()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-            problems.append("network: {}: {}".format(type(error).__name__, str(error).strip().split("\n")[0]))
+            problems.append("network: {}".format(said(error)))
     print("\nPROOF " + json.dumps({"problems": problems}))
     return 1 if problems else 0
 

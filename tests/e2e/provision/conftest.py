@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from e2e.hosts import Host, Hosts
 from e2e.provision.converged import VIDEO, Converged, converge
+from e2e.provision.drivers import Server, drivers
 from e2e.provision.faulty import Faulty, system_packages
 from e2e.provision.makers import PYTHON37_AT, ROOT, SESSIONS, Archives, Makers, serving
 from e2e.provision.site import Site
 from stand_ins.provision import cuda_runfile, cudnn_archive
+from stand_ins.provision.apt_repository import Repository
 
 from iblvideo_admin.demo.session import render_session
 
@@ -120,3 +122,32 @@ def converged(
     """One host that was made ready; every test here finds it as the one before has left it."""
     with converge(hosts, tmp_path_factory.mktemp("site"), python37, stand_in_archives, recording) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def offered(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Repository]:
+    """A function that makes a repository, each only once."""
+    made: dict[str, Repository] = {}
+
+    def make(drivers_of: dict[str, str], *, headers: bool = True) -> Repository:
+        key = f"{sorted(drivers_of)} {headers}"
+        if key not in made:
+            made[key] = drivers(tmp_path_factory.mktemp("drivers"), drivers_of, headers=headers)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture
+def server(hosts: Hosts, tmp_path: Path) -> Iterator[Server]:
+    made = Server(hosts, tmp_path / "site")
+    yield made
+    made.host.destroy()
+
+
+@pytest.fixture(scope="module")
+def unchanging(hosts: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for everything that is refused before anything is installed."""
+    made = Server(hosts, tmp_path_factory.mktemp("unchanging"))
+    yield made
+    made.host.destroy()

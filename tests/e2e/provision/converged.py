@@ -37,6 +37,8 @@ class Converged:
     site: Site
     bare: Look
     """What is others', before anything."""
+    before: Look
+    """Where a first run makes something, before anything."""
     made_by_check: Look
     """What check mode changed."""
     check: Said
@@ -72,7 +74,7 @@ def converge(hosts: Hosts, folder: Path, python37: str, archives: Archives, reco
         first = site.play()
         print(f"check mode {check.seconds:.0f} s, first run {first.seconds:.0f} s")
         made = {name: look for name, look in after.items() if ours.get(name) != look}
-        yield Converged(host, site, others, made, check, first)
+        yield Converged(host, site, others, ours, made, check, first)
     host.destroy()
 
 

@@ -36,6 +36,15 @@ def test_what_is_others_was_not_touched(converged: Converged) -> None:
     assert listing(converged.host.root, OTHERS) == converged.bare
 
 
+def test_below_usr_local_it_made_what_it_says_and_nothing_else(converged: Converged) -> None:
+    before = {name: look for name, look in converged.before.items() if name.startswith("usr/local")}
+    now = listing(converged.host.root, ["usr/local"])
+    assert {name: now.get(name) for name in before} == before
+    ours = ("usr/local/cuda-10.0", "usr/local/bin/dlc", "usr/local/bin/iblvideo-admin")
+    others = {name for name in now.keys() - before.keys() if not name.startswith(ours)}
+    assert others == {"usr/local/share/fonts"}, "which the package fontconfig-config makes, that comes with ffmpeg"
+
+
 def test_a_second_run_changes_nothing(converged: Converged) -> None:
     second = converged.site.play().good()
     print(f"no-change run {second.seconds:.0f} s")
