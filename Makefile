@@ -1,6 +1,7 @@
 # `make demo` shows everything, `make test` is what CI runs.
 PYTHON ?= python3
 PYTHON37 ?=
+TOOLCHAIN ?=
 export PYTHON37
 
 VENV := .venv
@@ -13,8 +14,8 @@ LOCKS := iblvideo_admin/toolchains
 help:            ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo:            ## install everything into .demo/, render a session, track it, show the result
-	@$(PYTHON) demo/run.py
+demo:            ## install everything into .demo/, render a session, track it, show it (TOOLCHAIN=dlc-tf1-cpu: the old stack)
+	@$(PYTHON) demo/run.py $(if $(TOOLCHAIN),--toolchain $(TOOLCHAIN))
 
 venv:            ## the developer's environment .venv, from its lock
 	@$(PYTHON) tools/locked_venv.py $(VENV) $(LOCKS)/dev.lock --editable .

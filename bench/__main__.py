@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/performance.md"
 DLC_PYTHON = ROOT / ".cache/dlc-tf1-cpu/current/bin/python"
 WEIGHTS = ROOT / "iblvideo_admin/demo/weights"
-PARTS = ("passes", "engine", "regions", "memory", "jobs", "reference")
+PARTS = ("passes", "engine", "engines", "regions", "memory", "jobs", "reference")
 ABOUT = """<!-- written by `python -m bench --write` -->
 
 # Performance
@@ -96,7 +96,7 @@ def table(rows: list[Row]) -> str:
 
 def measure(part: str) -> list[Row]:
     """The rows of one part; none, with a reason, where what it needs is not installed."""
-    if part in ("engine", "reference") and not DLC_PYTHON.exists():
+    if part in ("engine", "engines", "reference") and not DLC_PYTHON.exists():
         print(f"SKIPPED: {part}; `make dlc-venv` builds the environment that it needs", file=sys.stderr)
         return []
     if part == "reference":

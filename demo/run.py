@@ -1,10 +1,11 @@
 """The whole way on this machine, in one folder, without root: install, render a session, track it, look at it.
 
     python3 demo/run.py        (or: make demo)
+    python3 demo/run.py --toolchain dlc-tf1-cpu        (or: make demo TOOLCHAIN=dlc-tf1-cpu)
 
 Installs the real thing with the real roles; only the mouse is made up. Exits with the status of the step that failed;
 3: something is missing that cannot be made here. `make` itself then ends with 2, as it always does when a recipe fails.
-Standard library only. PYTHON37 names a Python 3.7 in an unusual place.
+Standard library only. The second needs a Python 3.7; PYTHON37 names one in an unusual place.
 """
 
 import argparse
@@ -20,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLCHAINS = ROOT / "iblvideo_admin" / "toolchains"
 SESSION = "demo_mouse/2026-01-15/001"
 CANNOT = 3
+USUAL = "onnx-cpu"
+WITH_PYTHON37 = ("dlc-tf1-cpu",)
 
 
 class StopError(Exception):
@@ -31,8 +34,9 @@ class StopError(Exception):
 
 
 class Demo:
-    def __init__(self, folder, weights):
+    def __init__(self, folder, toolchain, weights):
         self.folder = folder
+        self.toolchain = toolchain
         self.weights = weights
         self.session = folder / "Subjects" / SESSION
         self.controller = folder / "controller"
@@ -62,6 +66,9 @@ class Demo:
             raise StopError(
                 CANNOT, f"Missing on this machine: {', '.join(lacking)}; as root: apt-get install {' '.join(lacking)}"
             )
+        if self.toolchain not in WITH_PYTHON37:
+            say(f"Python {sys.version.split()[0]} for all of it; toolchain {self.toolchain}")
+            return
         named = os.environ.get("PYTHON37", "")
         found = output(
             [
@@ -70,7 +77,7 @@ class Demo:
                 "--executable",
                 named,
                 "--how",
-                "make demo PYTHON37=/path/to/python3.7",
+                f"make demo TOOLCHAIN={self.toolchain} PYTHON37=/path/to/python3.7",
             ]
         )
         self.python37 = found.strip()
@@ -85,7 +92,9 @@ class Demo:
         (self.folder / "logs").mkdir(exist_ok=True)
         arguments = [self.controller / "bin" / "python", self.controller / "bin" / "ansible-playbook"]
         arguments += ["-i", ROOT / "demo" / "inventory", ROOT / "site.yml"]
-        given = {"demo_folder": self.folder, "python37_executable": self.python37}
+        given = {"demo_folder": self.folder, "toolchain": self.toolchain}
+        if self.python37:
+            given["python37_executable"] = self.python37
         if self.weights:
             given["weights_source"] = self.weights
         for name, value in given.items():
@@ -214,10 +223,14 @@ def main():
         print(f"Python 3.10 or newer is missing (this is {seen}): name one, as in make demo PYTHON=python3.11")
         return CANNOT
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="where everything goes; default: .demo")
+    parser.add_argument("--toolchain", choices=(USUAL, *WITH_PYTHON37), default=USUAL, help=f"default: {USUAL}")
+    parser.add_argument(
+        "--folder", type=Path, help="where everything goes; default: .demo, for other toolchains .demo/NAME"
+    )
     parser.add_argument("--weights", type=Path, help="networks to use instead of the demo's own")
     args = parser.parse_args()
-    demo = Demo(args.folder.resolve(), args.weights and args.weights.resolve())
+    folder = args.folder or (ROOT / ".demo" / ("" if args.toolchain == USUAL else args.toolchain))
+    demo = Demo(folder.resolve(), args.toolchain, args.weights and args.weights.resolve())
     demo.folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     steps = demo.steps()

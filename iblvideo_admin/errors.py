@@ -81,6 +81,15 @@ CATALOGUE: dict[str, ErrorKind] = {
         "Install the weights again.",
         CANNOT_RUN,
     ),
+    "weights.not_convertible": ErrorKind(
+        "A network is of a kind that is not converted to ONNX.",
+        "Track with a toolchain of TensorFlow, or with the IBL's networks (resnet_50).",
+        CANNOT_RUN,
+    ),
+    "weights.differ": ErrorKind(
+        "A converted network does not give what TensorFlow gives.",
+        "Track with a toolchain of TensorFlow, and report the network's kind and the numbers.",
+    ),
     "disk.full": ErrorKind(
         "There is no room on the disk.", "Free space on the named file system.", CANNOT_RUN, transient=True
     ),
@@ -108,6 +117,13 @@ CATALOGUE: dict[str, ErrorKind] = {
     ),
     "output.not_writable": ErrorKind(
         "The session's alf folder cannot be written.", "Give this user the right to write there, or remount it."
+    ),
+    "table.not_usable": ErrorKind(
+        "A table of points cannot be read, or holds none.",
+        "Name a .dlc.pqt or .lightningPose.pqt table, or DeepLabCut's .csv.",
+    ),
+    "output.taken": ErrorKind(
+        "The file to be written is one that must not be replaced.", "Name another file with --out.", USAGE
     ),
     # ------------------------------------------------------------------ the engine
     "engine.failed": ErrorKind("The tracking engine reported an error.", "Run `iblvideo-admin check-gpu`."),

@@ -6,10 +6,14 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+from iblvideo_admin.errors import UserError
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -26,6 +30,38 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     sync_folder(path.parent)
 
 
+@contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """A hidden name beside ``path`` for a new file, which takes its place at the end or leaves nothing behind.
+
+    Raises ``output.not_writable`` and ``disk.full`` for every OSError of the block.
+    """
+    part = path.with_name(f".{path.stem[:100]}.{os.getpid()}.part{path.suffix}")
+    try:
+        try:
+            yield part
+            with open(part, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+            sync_folder(path.parent)
+        finally:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                part.unlink()
+    except OSError as error:  # those of the libraries that write videos and pictures, too
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError("disk.full", f"there is no room left for {path}") from error
+        raise UserError("output.not_writable", f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_placed(path: Path, content: bytes, mode: int | None = None) -> None:
+    """A whole file, or none; with these rights, whatever the umask.  Raises what :func:`placed` raises."""
+    with placed(path) as part, open(part, "wb", opener=no_link) as file:
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
+        file.write(content)
+        sync(file)
+
+
 def write_hint(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object that nobody relies on: renamed into place, not synced, failures passed over."""
     temporary = temporary_of(path)
@@ -36,6 +72,27 @@ def write_hint(path: Path, content: Mapping[str, Any]) -> None:
     except OSError:
         with suppress(OSError):
             temporary.unlink()
+
+
+def replace_with(path: Path, content: bytes) -> None:
+    """Write a file durably, beside others who may write the same one: each has a temporary name of its own."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o666 & ~_umask())
+            file.write(content)
+            sync(file)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def _umask() -> int:
+    """What this process leaves away; there is no other way to read it without changing it for a moment."""
+    found = re.search(r"^Umask:\s*([0-7]+)$", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
+    return int(found[1], 8) if found else 0o077
 
 
 def temporary_of(path: Path) -> Path:

@@ -105,10 +105,6 @@ class Settings:
     )
     sources: tuple[str, ...] = _described((), "where the settings came from (not settable)")
 
-    def interpreter(self, toolchain: str) -> Path:
-        """The Python of ``toolchain``'s environment on this host."""
-        return self.dlc_python or Path("/opt/iblvideo/envs") / toolchain / "current/bin/python"
-
 
 _SETTABLE = {f.name: f for f in fields(Settings) if f.name != "sources"}
 _PATHS = {name for name, f in _SETTABLE.items() if "Path" in str(f.type)}

@@ -25,7 +25,6 @@ def test_defaults_are_those_of_a_lab_server(tmp_path: Path, monkeypatch: pytest.
     loaded = settings.load({})
     assert loaded.subjects_dir == Path("/mnt/s0/Data/Subjects")
     assert loaded.sources == ()
-    assert loaded.interpreter("dlc-tf1-cpu") == Path("/opt/iblvideo/envs/dlc-tf1-cpu/current/bin/python")
 
 
 def test_later_sources_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

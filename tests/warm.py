@@ -21,7 +21,15 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-_IMPORTED = ("cli.watching", "queue.hands", "queue.listing", "queue.processing", "queue.repair", "reporting.snapshot")
+_IMPORTED = (
+    "cli.watching",
+    "queue.hands",
+    "queue.listing",
+    "queue.processing",
+    "queue.repair",
+    "reporting.snapshot",
+    "render.status",
+)
 _LENGTH_BYTES = 8
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from iblvideo_admin import toolchains
 from iblvideo_admin.gpu import catalogue
 from iblvideo_admin.gpu.catalogue import Entry
-from iblvideo_admin.settings import Settings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "troubleshooting.md"
 TOOLCHAIN = "dlc-tf1-cuda10.0"
@@ -58,7 +57,7 @@ def section(entry: Entry) -> str:
     if entry.symptoms:
         lines.append("".join(f"    {symptom}\n" for symptom in entry.symptoms) + "\n")
     lines.append(f"{entry.cause}\n\n")
-    lines.append(f"*Remedy:* {catalogue.remedy(entry, toolchain, Settings().interpreter(toolchain.name))}\n\n")
+    lines.append(f"*Remedy:* {catalogue.remedy(entry, toolchain, toolchain.interpreter())}\n\n")
     if entry.found_by:
         lines.append(f"*Found by:* {', '.join(f'`{name}`' for name in entry.found_by)}\n\n")
     lines.append(f"*Seen in:* {', '.join(entry.evidence)}\n\n")

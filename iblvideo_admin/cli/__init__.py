@@ -11,7 +11,20 @@ from typing import Any
 import typer
 
 from iblvideo_admin import __version__, interruption
-from iblvideo_admin.cli import check_gpu, config, process, queue, run_job, status, streams
+from iblvideo_admin.cli import (
+    check_gpu,
+    compare,
+    config,
+    label,
+    metrics,
+    process,
+    queue,
+    report,
+    run_job,
+    status,
+    streams,
+    weights,
+)
 from iblvideo_admin.errors import CATALOGUE, FAILED, INTERRUPTED, UserError
 from iblvideo_admin.render import render
 from iblvideo_admin.result import Result
@@ -31,6 +44,11 @@ app.command("process")(process.process)
 app.add_typer(queue.app, name="queue")
 app.command("run-job")(run_job.run_job)
 app.command("status")(status.status)
+app.command("compare")(compare.compare)
+app.command("label")(label.label)
+app.command("report")(report.report)
+app.command("metrics")(metrics.metrics)
+app.add_typer(weights.app, name="weights")
 app.add_typer(config.app, name="config")
 
 

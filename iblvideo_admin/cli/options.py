@@ -65,3 +65,20 @@ def duration(text: str) -> float:
     ):
         raise typer.BadParameter(f"{text!r} is no time; write it as in 2h, 30m or 1d12h")
     return seconds
+
+
+_RANGE = re.compile(r"(?P<first>[0-9]{0,9})(?P<colon>:?)(?P<end>[0-9]{0,9})\Z")
+
+
+def frames(text: str) -> tuple[int, int | None]:
+    """``A:B`` are the frames from A to before B, either may be left out; ``A`` alone is one frame."""
+    match = _RANGE.match(text)
+    if match is None or not text or (match["end"] and not match["colon"]):
+        raise typer.BadParameter(f"{text!r} is no range of frames; write it as in 100:200, 100: or 100")
+    first = int(match["first"] or 0)
+    if not match["colon"]:
+        return first, first + 1
+    end = int(match["end"]) if match["end"] else None
+    if end is not None and end <= first:
+        raise typer.BadParameter(f"{text!r} holds no frame")
+    return first, end

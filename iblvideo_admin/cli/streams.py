@@ -24,6 +24,12 @@ def make_ready() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def tell(text: str) -> None:
+    """A line for whoever waits: never on standard output, which is the result's."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
 def finish() -> OSError | None:
     """Write out what is left; what cannot be written is thrown away.  Returns why standard output lost something."""
     lost: OSError | None = None

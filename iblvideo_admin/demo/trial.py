@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .. import files, settings
+from .. import files, settings, toolchains
 
 KEPT_S = 7 * 24 * 3600.0
 """After this long it is made again all the same."""
@@ -42,7 +42,8 @@ def remember(scratch: Path, answer: dict[str, Any]) -> None:
 def _fingerprint() -> str:
     """Of the command's version, its settings, the environment they lead to, the driver, and the machine's start."""
     in_force = settings.load()
-    python = in_force.interpreter(in_force.toolchain)
+    known = in_force.toolchain in toolchains.names()  # `auto` is what the cards make of it, which a job looks up anew
+    python = toolchains.load(in_force.toolchain).interpreter(in_force.dlc_python) if known else Path(sys.executable)
     machine = [path.read_text() if path.exists() else "" for path in _MACHINE]
     parts = [os.path.realpath(sys.prefix), os.path.realpath(python.parent), settings.as_data(in_force), machine]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

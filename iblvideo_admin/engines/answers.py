@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from iblvideo_admin.engines.weights import NetworkFiles
 from iblvideo_admin.errors import UserError
 
 # what TensorFlow and DeepLabCut raise while loading where the network's files are to blame
@@ -27,7 +28,7 @@ def points(payload: bytearray, shape: list[int], pictures: int, names: Sequence[
 
 def error(fields: Mapping[str, Any], network: str, *, loading: bool, python: Path) -> UserError:
     """The error of which the sidecar tells, of a network that it loads or runs."""
-    kind, said = str(fields.get("type")), _in_one_line(str(fields.get("message")))
+    kind, said = str(fields.get("type")), in_one_line(str(fields.get("message")))
     about = f"network {network}: {kind}: {said}"
     if fields.get("memory"):
         return UserError("engine.out_of_memory", about)
@@ -38,9 +39,15 @@ def error(fields: Mapping[str, Any], network: str, *, loading: bool, python: Pat
     return UserError("engine.failed", f"the engine reported of {about}")
 
 
-def _in_one_line(message: str) -> str:
+def parted(network: NetworkFiles, pictures: int, at_once: int) -> str:
+    """The warning of a network whose batches were too large for the memory."""
+    warning = f"the memory did not suffice for {pictures} pictures of {network.name} at once: {at_once} at a time"
+    return warning + ("; a mobilenet's results depend on it" if network.net_type.startswith("mobilenet") else "")
+
+
+def in_one_line(message: object) -> str:
     """Its first line; of TensorFlow's errors about libraries, which are whole tracebacks, the line with the reason."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()] or [""]
+    lines = [line.strip() for line in str(message).splitlines() if line.strip()] or [""]
     if lines[0].startswith("Traceback"):
         lines = [line for line in lines if line.startswith("ImportError")] or lines
     return lines[0][:500]

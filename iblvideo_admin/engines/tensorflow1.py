@@ -191,13 +191,7 @@ class TensorFlow1:
         if not at_once or asked.network in self._parted:
             return
         self._parted.add(asked.network)
-        warning = (
-            f"the memory did not suffice for {asked.pictures} pictures of {asked.network} at once: {at_once} at a time"
-        )
-        files = self._networks.get(asked.network)
-        if files is not None and files.net_type.startswith("mobilenet"):
-            warning += "; a mobilenet's results depend on it"
-        self.warnings.append(warning)
+        self.warnings.append(answers.parted(self._networks[asked.network], asked.pictures, at_once))
 
     def _watch(self) -> None:
         """End a process that owes an answer for too long; the clock stands still while nothing is owed.

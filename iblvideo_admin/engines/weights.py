@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,11 @@ class NetworkFiles:
 
         Raises ``weights.damaged`` where one of them cannot be read.
         """
-        digest = hashlib.sha256()
-        for path in self._files():
-            try:
-                with open(path, "rb") as file:
-                    while block := file.read(1 << 20):
-                        digest.update(block)
-            except OSError as error:
-                raise UserError("weights.damaged", f"{error.filename} cannot be read: {error.strerror}") from error
-        return digest.hexdigest()
+        return _sha256(self._files(), self.identity())
+
+    def description(self) -> dict[str, Any]:
+        """What DeepLabCut says of the network (pose_cfg.yaml).  Raises ``weights.damaged``."""
+        return _yaml(self.pose_config)
 
     def identity(self) -> tuple[tuple[int, int, int] | None, ...]:
         """What changes when the snapshot's files are written to or exchanged; None for one that is gone."""
@@ -54,6 +51,20 @@ class NetworkFiles:
 
     def _files(self) -> tuple[str, str]:
         return f"{self.snapshot}.index", f"{self.snapshot}.data-00000-of-00001"
+
+
+@lru_cache
+def _sha256(files: tuple[str, ...], identity: tuple[object, ...]) -> str:  # noqa: ARG001  whoever writes changes it
+    """Of all files together; read once while they stay as they are: the engine and the provenance both ask."""
+    digest = hashlib.sha256()
+    for path in files:
+        try:
+            with open(path, "rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise UserError("weights.damaged", f"{error.filename} cannot be read: {error.strerror}") from error
+    return digest.hexdigest()
 
 
 def _identity(path: str) -> tuple[int, int, int] | None:

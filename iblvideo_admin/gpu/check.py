@@ -9,7 +9,7 @@ from typing import Any
 
 from iblvideo_admin import toolchains
 from iblvideo_admin.errors import FAILED, UserError
-from iblvideo_admin.gpu import choice, inventory, speed
+from iblvideo_admin.gpu import choice, inventory, last_check, speed
 from iblvideo_admin.gpu.checks.base import Context, Finding
 from iblvideo_admin.gpu.sysroot import CannotLookError
 from iblvideo_admin.result import Problem, Result
@@ -56,6 +56,8 @@ def check_gpu(
         "driver": cards.driver,
         "checks": [{"id": module.ID, "layer": module.LAYER, **asdict(findings[module.ID])} for module in modules],
     }
+    if gpu is None:  # of one card of several it says too little
+        last_check.record(settings.state_dir, data)
     problems = tuple(
         Problem(f"check.{name}", finding.summary, finding.remedy)
         for name, finding in findings.items()

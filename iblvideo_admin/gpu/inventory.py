@@ -43,6 +43,8 @@ class Gpu:
     temperature: int | None = None
     temperature_limit: int | None = None
     """Where the card begins to slow down."""
+    utilization: int | None = None
+    """Percent of the last second or so in which something computed."""
     compute_mode: str | None = None
     persistence: bool | None = None
     display: bool | None = None
@@ -158,6 +160,7 @@ def _gpu(index: int, sysroot: Sysroot) -> Gpu:
         "temperature_limit": _between(
             40, ask(pynvml.nvmlDeviceGetTemperatureThreshold, pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN), 200
         ),
+        "utilization": _between(0, getattr(ask(pynvml.nvmlDeviceGetUtilizationRates), "gpu", None), 100),
         "compute_mode": _MODES[mode] if _between(0, mode, len(_MODES) - 1) is not None else None,
         "persistence": _truth(ask(pynvml.nvmlDeviceGetPersistenceMode)),
         "display": _truth(ask(pynvml.nvmlDeviceGetDisplayActive)),

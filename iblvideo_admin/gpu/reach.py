@@ -14,7 +14,7 @@ from iblvideo_admin import toolchains
 from iblvideo_admin.gpu.families import Capability, Chip
 from iblvideo_admin.toolchains import Toolchain
 
-ON_GPU, WITHOUT_GPU = "dlc-tf1-cuda10.0", "dlc-tf1-cpu"
+ON_GPU, WITHOUT_GPU = ("dlc-tf1-cuda10.0", "onnx-cuda12"), "onnx-cpu"  # the reference first
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,15 @@ class Branches:
 
 
 def toolchain_for(ranges: Iterable[tuple[Capability, Capability] | None]) -> str:
-    """The reference where each card can run it, else the one without a GPU.
+    """The first that each card can run, the reference before all; else the one without a GPU.
 
     ``ranges`` are the oldest and newest compute capability that each card can have; None: not known.
     """
-    reference, cards = toolchains.load(ON_GPU), list(ranges)
-    if cards and all(card is not None and all(reference.serves(dotted(end)) for end in card) for card in cards):
-        return ON_GPU
+    cards = list(ranges)
+    for name in ON_GPU if cards else ():
+        toolchain = toolchains.load(name)
+        if all(card is not None and all(toolchain.serves(dotted(end)) for end in card) for card in cards):
+            return name
     return WITHOUT_GPU
 
 

@@ -223,6 +223,14 @@ class Ledger(WholeQueue):
         )
         return {camera: frames / seconds for camera, frames, seconds in rows if seconds > 0}
 
+    def done_by_camera(self) -> dict[str, dict[str, float]]:
+        """Of all Complete jobs, by camera: how many ``jobs``, their ``frames`` and the ``seconds`` that they took."""
+        rows = self._rows(
+            "SELECT camera, count(*), total(json_extract(state, '$.frames')), total(json_extract(state, '$.seconds'))"
+            " FROM jobs WHERE status = 'Complete' GROUP BY camera"
+        )
+        return {camera: {"jobs": jobs, "frames": int(frames), "seconds": s} for camera, jobs, frames, s in rows}
+
     def select(self, where: str, values: Iterable[Any]) -> list[Job]:
         """The jobs of a condition of :mod:`queue.listing`."""
         return list(self._select(where, values))

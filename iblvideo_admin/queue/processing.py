@@ -96,7 +96,7 @@ def dry_run(wishes: Wishes, settings: Settings) -> Result:
     """What ``process`` would do; changes nothing."""
     wishes.points()
     planned = wishes.plan(settings, Rest(settings.rest_s))
-    start.engine_name(wishes.engine, settings, choice.resolve(settings, inventory.look()))
+    start.chosen(wishes.engine, settings, choice.resolve(settings, inventory.look()))
     days, unknown = _days(planned.wanted, settings)
     data = {
         "dry_run": True,
@@ -177,8 +177,7 @@ def _require_ready(wishes: Wishes, settings: Settings) -> None:
 
     Raises ``toolchain.``, ``engine.`` or ``weights.missing``.
     """
-    toolchain = choice.resolve(settings, inventory.look())
-    start.engine_name(wishes.engine, settings, toolchain)
+    toolchain = start.chosen(wishes.engine, settings, choice.resolve(settings, inventory.look()))
     start.require_ready(settings, toolchain)
     errors: list[UserError] = []
     for camera in CAMERAS.values():

@@ -90,8 +90,7 @@ def _tracked(paths: JobPaths, request: Request, settings: Settings, lock: Lease,
             return None
     room.require(settings, video)
     cards = inventory.look()
-    toolchain = choice.resolve(settings, cards)
-    start.engine_name(request.engine, settings, toolchain)
+    toolchain = start.chosen(request.engine, settings, choice.resolve(settings, cards))
     gpu = _card(settings, cards, toolchain)
     make_folder(settings.lock_dir)
     with _lease(settings, gpu or "cpu", "the device") as device, _video_lease(settings, video) as mine:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from iblvideo_admin.render import check, config, process, queue, status
+from iblvideo_admin.render import check, compare, config, label, metrics, process, queue, report, status, weights
 from iblvideo_admin.render.text import columns, plain, printable, sentence
 from iblvideo_admin.result import Result
 
@@ -30,7 +30,12 @@ _TEXT: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "queue acknowledge": queue.changed,
     "queue repair": queue.repaired,
     "queue prune": queue.pruned,
+    "report": report.report,
     "status": status.status,
+    "compare": compare.compare,
+    "label": label.label,
+    "metrics": metrics.metrics,
+    "weights convert": weights.converted,
     "config show": config.show,
     "config path": config.path,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ import yaml
 from iblvideo_admin.errors import UserError
 
 FOLDER = Path(__file__).resolve().parent
-_PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
+_PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)(?:\s*;\s*([^\\\n]+))?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Toolchain:
     engine: str
     python: str
     lock: Path
-    build_lock: Path
+    build_lock: Path | None
+    """What `lock` is built with; None where nothing in it is built."""
     imports: tuple[str, ...]
     pip_check_allowed: tuple[str, ...]
     environment: Mapping[str, str]
@@ -42,17 +44,38 @@ class Toolchain:
     cudnn: Mapping[str, Any] | None
 
     @property
+    def in_process(self) -> bool:
+        """Whether it runs in the command line's own Python, from whose lock it is then."""
+        return self.engine == "onnx"
+
+    def interpreter(self, given: Path | None = None) -> Path:
+        """Its Python on this host: ``given`` (the setting dlc_python), or where the roles install it."""
+        if self.in_process:
+            return Path(sys.executable)
+        return given or Path("/opt/iblvideo/envs") / self.name / "current/bin/python"
+
+    def runs_on(self, version: str) -> bool:
+        """Whether this version of Python is one of its: of the very series, or for the command line's own, or later."""
+        seen = _numbers(".".join(version.split(".")[:2]))
+        return seen >= _numbers(self.python) if self.in_process else seen == _numbers(self.python)
+
+    @property
     def needs_gpu(self) -> bool:
         """Whether it is for GPUs at all."""
         return self.capability is not None
+
+    def imports_package(self, module: str) -> str:
+        """The package of the lock that brings a module, where several builds of it go by other names."""
+        return next(name for name in self.versions() if name == module or name.startswith(f"{module}-"))
 
     def lock_sha256(self) -> str:
         """Names the environment on a host: its folder's name is the beginning of this."""
         return hashlib.sha256(self.lock.read_bytes()).hexdigest()
 
     def versions(self) -> dict[str, str]:
-        """Package -> version, from the lock; names as pip normalizes them."""
-        return {normalized(name): version for name, version in _PINNED.findall(self.lock.read_text(encoding="utf-8"))}
+        """Package -> version, from the lock, of what this machine's Python gets; names as pip normalizes them."""
+        rows = _PINNED.findall(self.lock.read_text(encoding="utf-8"))
+        return {normalized(name): version for name, version, marker in rows if _applies(marker.strip())}
 
     def serves(self, capability: str) -> bool:
         """Whether a card of this compute capability ("7.5") can work with it."""
@@ -79,7 +102,7 @@ def load(name: str) -> Toolchain:
         engine=data["engine"],
         python=data["python"],
         lock=FOLDER / data["lock"],
-        build_lock=FOLDER / data["build_lock"],
+        build_lock=FOLDER / data["build_lock"] if data["build_lock"] else None,
         imports=tuple(data["imports"]),
         pip_check_allowed=tuple(data["pip_check_allowed"]),
         environment=MappingProxyType(data["environment"]),
@@ -93,6 +116,15 @@ def load(name: str) -> Toolchain:
 def normalized(name: str) -> str:
     """A package's name as locks and indexes write it: `ruamel.yaml` is ruamel-yaml, `Pillow` is pillow."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _applies(marker: str) -> bool:
+    """Whether a lock's line is for this Python; locks of Python 3.7 have no such words, being for one alone."""
+    if not marker:
+        return True
+    from packaging.markers import Marker
+
+    return Marker(marker).evaluate()
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -230,7 +230,7 @@ def test_a_probe_whose_numbers_are_none(monkeypatch: pytest.MonkeyPatch, answer:
     from iblvideo_admin.gpu.checks import base, compute
 
     nan = float("nan")
-    said = {"tensorflow": "1.13.1", "devices": [["/cpu", "CPU", ""]], "errors": {"/cpu": [1e-6, 1e-6]}}
+    said = {"software": "TensorFlow 1.13.1", "devices": [["/cpu", "CPU", ""]], "errors": {"/cpu": [1e-6, 1e-6]}}
     said |= {"errors": {"/gpu": [nan, 1e-6], "/cpu": [0.0, 0.0]}} if answer == "nan first" else {}
     said |= {"errors": {"/cpu": [0.0, 0.0], "/gpu": [1e-6, nan]}} if answer == "nan" else {}
     said |= {"errors": {"/cpu": "fine"}} if answer == "no numbers" else {}
@@ -271,7 +271,7 @@ def test_each_card_that_may_be_used_computes_alone_as_in_a_job(monkeypatch: pyte
         errors = {"/device:CPU:0": [0.0, 0.0], "/device:GPU:0": [0.5 if wrong == "wrong numbers" else 0.0, 0.0]}
         if wrong == "only the CPU's numbers":
             del errors["/device:GPU:0"]
-        said = json.dumps({"tensorflow": "1.13.1", "devices": devices, "errors": errors})
+        said = json.dumps({"software": "TensorFlow 1.13.1", "devices": devices, "errors": errors})
         return subprocess.CompletedProcess([], 0, said, "")
 
     monkeypatch.setattr(base, "_run", run)

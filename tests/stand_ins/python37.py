@@ -91,7 +91,7 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGILL)
         error = 0.5 if MODE == "wrong_numbers" else 1e-6
         devices = [["/device:CPU:0", "CPU", ""]]
-        answer = {"tensorflow": "1.13.1", "devices": devices, "errors": {"/device:CPU:0": [error, 1e-6]}}
+        answer = {"software": "TensorFlow 1.13.1", "devices": devices, "errors": {"/device:CPU:0": [error, 1e-6]}}
         print(json.dumps(answer))
     else:
         sys.exit(f"unexpected: {sys.argv}")

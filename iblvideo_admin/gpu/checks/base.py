@@ -86,7 +86,7 @@ def probe(context: Context, what: str, expected: Mapping[str, type], *arguments:
     Raises :class:`ProbeError`.
     """
     script = Path(probes.__file__).with_name(f"{context.toolchain.engine}_probe.py")
-    python = context.settings.interpreter(context.toolchain.name)
+    python = context.toolchain.interpreter(context.settings.dlc_python)
     environment = sidecar_environment(
         {
             **library_environment(context.settings, context.toolchain),
@@ -144,7 +144,7 @@ def explained(context: Context, error: ProbeError, summary: str) -> Finding:
         evidence = last if str(error) in last else f"{error}; {last}"
         return Finding("fail", summary, evidence, "Not in the catalogue: read the evidence.")
     entry, toolchain = hits[0].entry, context.toolchain
-    python = context.settings.interpreter(toolchain.name)
+    python = toolchain.interpreter(context.settings.dlc_python)
     return Finding(
         "fail",
         f"{summary}: {entry.cause}",

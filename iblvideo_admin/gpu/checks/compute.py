@@ -1,4 +1,4 @@
-"""Layer 12: TensorFlow starts in a process of its own, sees its device, computes right numbers, and not slowly.
+"""Layer 12: TensorFlow, or onnxruntime, starts in a process of its own, computes right numbers there, and not slowly.
 
 A card that is too new for CUDA 10.0 gives wrong numbers without an error, so numbers are compared.
 """
@@ -17,7 +17,8 @@ from iblvideo_admin.gpu.inventory import Gpu
 
 ID, LAYER, NEEDS, NEEDS_GPU = "compute", 12, ("capability", "libraries", "health", "packages"), False
 _LARGEST = 1e-3  # float32 differs by 1e-6 from numpy's
-_ANSWER = {"tensorflow": str, "devices": list, "errors": dict}
+_SOFTWARE = {"tensorflow1": "TensorFlow", "onnx": "onnxruntime"}
+_ANSWER = {"software": str, "devices": list, "errors": dict}
 
 
 def check(context: Context) -> Finding:
@@ -35,22 +36,25 @@ def _computes(context: Context, gpu: Gpu | None) -> Finding:
     """On one card, or without any."""
     where = f"GPU {gpu.index}: " if gpu else ""
     uuid = gpu.uuid if gpu else ""
+    name = _SOFTWARE[context.toolchain.engine]
+    # onnxruntime finds the card by its name: it runs in a process that may use several
+    card = [uuid] if uuid and context.toolchain.in_process else []
     try:
-        answer = probe(context, "compute", _ANSWER, gpu=uuid)
+        answer = probe(context, "compute", _ANSWER, *card, gpu=uuid)
     except ProbeError as error:
-        return explained(context, error, f"{where}TensorFlow does not start")
+        return explained(context, error, f"{where}{name} does not start")
     kinds = [str(device[1]) for device in answer["devices"] if isinstance(device, list) and len(device) > 1]
     if gpu and "GPU" not in kinds:
         seen = ", ".join(kinds) or "nothing"
-        return explained(context, ProbeError("", answer["said"]), f"{where}TensorFlow sees no GPU, only {seen}")
+        return explained(context, ProbeError("", answer["said"]), f"{where}{name} sees no GPU, only {seen}")
     largest = _largest(answer["errors"])
     if largest is None or (gpu and not any("GPU" in name for name in answer["errors"])):
-        return Finding("fail", f"{where}TensorFlow computed nothing", str(answer["errors"]), _WRONG)
+        return Finding("fail", f"{where}{name} computed nothing", str(answer["errors"]), _WRONG)
     if not largest[1] <= _LARGEST:  # NaN is neither
-        summary = f"{where}TensorFlow's numbers are wrong on {largest[0]}"
+        summary = f"{where}{name}'s numbers are wrong on {largest[0]}"
         return Finding("fail", summary, f"off by {largest[1]:.3g} of the largest", _WRONG)
     on = ", ".join(kind for kind in kinds if "XLA" not in kind)
-    return _paced(context, uuid, f"{where}TensorFlow {answer['tensorflow']} on {on}, right to {largest[1]:.0g}")
+    return _paced(context, uuid, f"{where}{answer['software']} on {on}, right to {largest[1]:.0g}")
 
 
 _WRONG = "The card is too new for this CUDA, or broken: use the toolchain recommended below, or test the card's memory."

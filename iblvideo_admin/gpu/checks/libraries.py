@@ -15,7 +15,7 @@ from pathlib import Path
 
 from iblvideo_admin.engines.start import library_environment
 from iblvideo_admin.files import exists
-from iblvideo_admin.gpu import catalogue, cudnn, elf
+from iblvideo_admin.gpu import catalogue, cudnn, elf, wheel_libraries
 from iblvideo_admin.gpu.checks.base import Context, Finding, worst
 from iblvideo_admin.gpu.libraries import Found, Loader
 
@@ -32,7 +32,45 @@ _FOREIGN = {"compat": "of CUDA's compatibility package", "stubs": "of CUDA's stu
 
 def check(context: Context) -> Finding:
     """Every library of the toolchain: there, readable, whole, of the right name and version, from the right place."""
-    return worst(list(_Look(context).findings()))
+    return worst(list((_Wheels(context) if context.toolchain.in_process else _Look(context)).findings()))
+
+
+class _Wheels:
+    """One look at what Python packages bring."""
+
+    def __init__(self, context: Context) -> None:
+        self.context, self.packages = context, wheel_libraries.site_packages()
+
+    def findings(self) -> Iterator[Finding]:
+        """Everything that is wrong, in the order in which it should be named; at least one finding."""
+        again = catalogue.by_name("cuda-packages-missing")
+        remedy = catalogue.remedy(again, self.context.toolchain, self.context.toolchain.interpreter())
+        try:
+            found = list(wheel_libraries.found(self.packages, self.context.sysroot))
+        except (OSError, elf.BrokenLibraryError) as error:
+            path, why = self.packages / wheel_libraries.PROVIDER, getattr(error, "strerror", None) or error
+            if not path.parent.is_dir():
+                yield Finding("skip", "there is no onnxruntime to ask what it needs", str(path), remedy)
+            else:
+                yield Finding("fail", f"onnxruntime's {path.name} cannot be loaded", f"{path}: {why}", remedy)
+            return
+        for each in found:
+            if each.path is None or each.library is None:
+                where = "; ".join(each.passed_over) or str(each.path or f"searched: {self.packages}/nvidia/*/lib")
+                problem = each.problem or "is not found"
+                yield Finding("fail", f"{each.name}, which onnxruntime needs, {problem}", where, remedy)
+            elif not each.path.is_relative_to(self.packages):
+                yield Finding("warn", f"{each.name} comes from outside the Python packages", str(each.path), remedy)
+        driver = Loader(self.context.sysroot, ()).find(DRIVER)
+        version = self.context.inventory.driver
+        if driver.library is None:
+            entry = catalogue.by_name("driver-library-missing")
+            said = "; ".join(driver.passed_over) or "not in the system's folders"
+            remedy = catalogue.remedy(entry, self.context.toolchain, self.context.toolchain.interpreter())
+            yield Finding("fail" if version else "skip", f"{DRIVER} of the driver is not found", said,
+                          remedy.replace("<branch>", version.split(".")[0]) if version else remedy)  # fmt: skip
+        whole = f"{len(found)} libraries of CUDA 12 from Python packages"
+        yield Finding("pass", f"{whole}, {DRIVER} of driver {version or 'N/A'}", str(self.packages))
 
 
 class _Look:
@@ -45,7 +83,7 @@ class _Look:
         path = library_environment(context.settings, self.toolchain)["LD_LIBRARY_PATH"].split(os.pathsep)
         self.loader = Loader(context.sysroot, [Path(folder) for folder in path])
         self.root = self.loader.located(context.settings.cuda_root or self.toolchain.cuda["root"])
-        self.python = context.settings.interpreter(self.toolchain.name)
+        self.python = self.toolchain.interpreter(context.settings.dlc_python)
         self.cuda, self.cudnn = self.toolchain.cuda, self.toolchain.cudnn
         self.ours = (*self.cuda["libraries"], str(self.cudnn["library"]))
 

@@ -1,4 +1,4 @@
-"""Layer 13: DeepLabCut finds the known points of a drawn mouse, then the installed networks run."""
+"""Layer 13: the demo's networks find the known points of a drawn mouse, then the installed networks run."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from iblvideo_admin.rigs import NETWORKS
 ID, LAYER, NEEDS, NEEDS_GPU = "network", 13, ("compute",), False
 _LARGEST_PX = 4.0  # the demo's networks are right to 2 px (median) in videos; this is a handful of frames,
 _LARGEST_WHOLE_PX = 12.0  # and of whole frames only one
+_SOFTWARE = {"deeplabcut": "DeepLabCut", "onnxruntime": "onnxruntime", "tensorflow": "TensorFlow"}
 _WRONG = "The numbers that this card gives are wrong: use the toolchain recommended below, or test the card's memory."
 
 
 def check(context: Context) -> Finding:
-    """DeepLabCut's import; the demo's networks through the engine against the truth; the installed ones beside them."""
+    """The imports; the demo's networks through the engine against the truth; the installed ones beside them."""
     try:
         probe(context, "imports", {"imported": list}, *context.toolchain.imports)
     except ProbeError as error:
-        return explained(context, error, "DeepLabCut cannot be imported")
+        return explained(context, error, f"{' or '.join(context.toolchain.imports)} cannot be imported")
     gpu = choice.allowed(context.settings, context.inventory)[0].uuid if context.toolchain.needs_gpu else ""
     with tempfile.TemporaryFile() as log:
         try:
@@ -41,7 +42,7 @@ def _demo(context: Context, gpu: str, log: IO[bytes]) -> Finding:
     pictures, truth = known.scene()
     networks = weights.load(WEIGHTS, NETWORKS)
     with start.start(context.settings, context.toolchain, log, gpu=gpu, lease=()) as engine:
-        version = engine.load(networks).get("deeplabcut")
+        versions = engine.load(networks)
         for network in networks:
             points = engine.submit(network.name, pictures[network.name]).result()
             found = points[:, [network.points.index(name) for name in NETWORKS[network.name].points], :2]
@@ -53,7 +54,8 @@ def _demo(context: Context, gpu: str, log: IO[bytes]) -> Finding:
                     f"{error:.1f} px beside the truth (median of the worst point)",
                     _WRONG,
                 )
-    return Finding("pass", f"DeepLabCut {version} finds the known points of a drawn mouse")
+    name = next(name for name in _SOFTWARE if name in versions)
+    return Finding("pass", f"{_SOFTWARE[name]} {versions[name]} finds the known points of a drawn mouse")
 
 
 def _installed(context: Context, gpu: str, log: IO[bytes]) -> Finding:

@@ -20,7 +20,8 @@ ID, LAYER, NEEDS, NEEDS_GPU = "packages", 11, (), False
 
 _ANSWER = {"python": str, "packages": dict, "damaged": dict, "pip_check": list, "environment": dict}
 _NO_COMPLAINT = "No broken requirements found."
-_BUILDS = ("tensorflow", "tensorflow-gpu")
+# packages of which a toolchain has one: they install the same module
+_BUILDS = {"tensorflow1": ("tensorflow", "tensorflow-gpu"), "onnx": ("onnxruntime", "onnxruntime-gpu")}
 _MARKER = ".iblvideo-admin.json"  # of the role base, in every environment that it makes
 _BOTH = " and "  # between versions that are there at once, as the probe writes them
 _MANY = 8  # from here on a new environment is the shorter way
@@ -28,7 +29,8 @@ _MANY = 8  # from here on a new environment is the shorter way
 
 def check(context: Context) -> Finding:
     """AVX, the interpreter's series, every locked package's version and files, `pip check`, a job's DLClight."""
-    return worst([_processor(context), *_environment(context)])
+    processor = [] if context.toolchain.in_process else [_processor(context)]  # onnxruntime needs no AVX
+    return worst([*processor, *_environment(context)])
 
 
 def _processor(context: Context) -> Finding:
@@ -50,7 +52,7 @@ def _processor(context: Context) -> Finding:
 
 def _environment(context: Context) -> Iterator[Finding]:
     toolchain = context.toolchain
-    python = context.settings.interpreter(toolchain.name)
+    python = toolchain.interpreter(context.settings.dlc_python)
     try:
         answer = probe(context, "packages", _ANSWER)
     except ProbeError as error:
@@ -62,7 +64,7 @@ def _environment(context: Context) -> Iterator[Finding]:
             )
         yield found if catalogue.match(error.said) else replace(found, remedy=remedy)
         return
-    if not answer["python"].startswith(f"{toolchain.python}."):
+    if not toolchain.runs_on(answer["python"]):
         yield Finding("fail", f"{python} is Python {answer['python']}, not {toolchain.python}",
                       f"the lock {toolchain.lock.name} is for {toolchain.python}", _again(python))  # fmt: skip
         return
@@ -73,7 +75,7 @@ def _environment(context: Context) -> Iterator[Finding]:
     ]
     if complaints:
         yield Finding("fail", "`pip check`: packages do not fit together", "; ".join(complaints[-3:]), _again(python))
-    if (light := answer["environment"].get("DLClight")) != "True":
+    if "DLClight" in toolchain.environment and (light := answer["environment"].get("DLClight")) != "True":
         entry = catalogue.by_name("dlclight-not-set")
         said = "DLClight is not set" if light is None else f"DLClight is {light!r}"
         yield Finding("fail", f"{said} where jobs run: DeepLabCut would ask for wxPython", entry.cause, entry.remedy)
@@ -83,10 +85,11 @@ def _environment(context: Context) -> Iterator[Finding]:
 def _versions(toolchain: Toolchain, python: Path, packages: dict[str, Any]) -> Iterator[Finding]:
     locked = toolchain.versions()
     installed = {normalized(name): str(version) for name, version in packages.items()}
-    build = next(name for name in reversed(_BUILDS) if name in locked)
-    if strange := [name for name in _BUILDS if name != build and name in installed]:
+    builds = _BUILDS[toolchain.engine]
+    build = next(name for name in reversed(builds) if name in locked)
+    if strange := [name for name in builds if name != build and name in installed]:
         newer = catalogue.of_package(strange[0], installed[strange[0]])
-        entry = newer or catalogue.by_name("cpu-tensorflow-beside")
+        entry = newer or catalogue.by_name(f"cpu-{builds[0]}-beside")
         beside = "beside" if build in installed else "instead of"
         yield Finding("fail", f"{strange[0]} {installed[strange[0]]} is installed {beside} {build}", entry.cause,
                       catalogue.remedy(entry, toolchain, python))  # fmt: skip

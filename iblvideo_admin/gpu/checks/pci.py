@@ -5,6 +5,7 @@ from __future__ import annotations
 from iblvideo_admin.gpu import driver_files, pci_devices
 from iblvideo_admin.gpu.checks.base import Context, Finding, worst
 from iblvideo_admin.gpu.pci_devices import Bus, Card
+from iblvideo_admin.gpu.reach import WITHOUT_GPU
 from iblvideo_admin.gpu.sysroot import CannotLookError
 
 ID, LAYER, NEEDS, NEEDS_GPU = "pci", 1, (), True
@@ -53,4 +54,4 @@ def _none(context: Context, bus: Bus) -> Finding:
         said = f"{seen}; {', '.join(libraries.values())}"
         return Finding("fail", "NVIDIA's driver is installed, but there is no NVIDIA card on the PCI bus", said, _POWER)
     return Finding("skip", "there is no NVIDIA card on the PCI bus", seen,
-                   "Put in a card, or use toolchain dlc-tf1-cpu, which needs none.")  # fmt: skip
+                   f"Put in a card, or use toolchain {WITHOUT_GPU}, which needs none.")  # fmt: skip

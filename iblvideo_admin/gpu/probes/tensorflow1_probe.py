@@ -104,7 +104,7 @@ def compute() -> dict[str, Any]:
         errors[name] = [
             float(abs(seen - right).max() / abs(right).max()) for seen, right in zip(got, (product, convolved))
         ]
-    return {"tensorflow": tf.__version__, "devices": devices, "errors": errors}
+    return {"software": "TensorFlow %s" % tf.__version__, "devices": devices, "errors": errors}
 
 
 if __name__ == "__main__":

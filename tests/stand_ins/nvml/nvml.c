@@ -35,6 +35,7 @@ typedef section_t *device_t;
 typedef struct { unsigned pid; unsigned long long memory; } process_v1_t;
 typedef struct { unsigned pid; unsigned long long memory; unsigned instance, compute_instance; } process_v2_t;
 typedef struct { unsigned long long total, free, used; } memory_t;
+typedef struct { unsigned gpu, memory; } utilization_t;
 typedef struct { char legacy[16]; unsigned domain, bus, device, id, subsystem; char bus_id[32]; } pci_t;
 
 static section_t machine, cards[MOST_CARDS];
@@ -191,6 +192,11 @@ int nvmlDeviceGetTemperature(device_t card, unsigned sensor, unsigned *out) {
 
 int nvmlDeviceGetTemperatureThreshold(device_t card, unsigned which, unsigned *out) {
     return which == 1 ? ask_number(card, "slowdown", out) : NOT_SUPPORTED;
+}
+
+int nvmlDeviceGetUtilizationRates(device_t card, utilization_t *out) {
+    out->memory = 0;
+    return ask_number(card, "utilization", &out->gpu);
 }
 
 int nvmlDeviceGetRetiredPagesPendingStatus(device_t card, unsigned *out) {
