@@ -36,8 +36,8 @@ def parser() -> argparse.ArgumentParser:
     )
     trial.add_argument("--scratch", type=Path, help="where the temporary folder goes (default: the system's)")
     trial.add_argument(
-        "--unless-unchanged", action="store_true",
-        help="not where it passed within the last week and nothing was changed or restarted since",
+        "--remembered", action="store_true",
+        help="only say whether it passed within the last week and nothing was changed or restarted since (exit 1: no)",
     )  # fmt: skip
     trial.set_defaults(run=_smoke)
     return top
@@ -101,11 +101,13 @@ def _smoke(options: argparse.Namespace) -> int:
     from .smoke import run
 
     # remembered only in a folder of the server's own: what lies in everybody's, anybody may have written
-    answer = trial.passed(options.scratch) if options.scratch and options.unless_unchanged else None
-    if answer is None:
-        answer = run(options.scratch)
-        if options.scratch:
-            trial.remember(options.scratch, answer)
+    if options.remembered:
+        known = trial.passed(options.scratch) if options.scratch else None
+        print(json.dumps(known or {"result": "none", "said": "no trial of this set-up is remembered"}))
+        return 0 if known else 1
+    answer = run(options.scratch)
+    if options.scratch:
+        trial.remember(options.scratch, answer)
     print(json.dumps(answer))
     return 1 if answer["result"] == "fail" else 0
 

@@ -43,7 +43,8 @@ def _fingerprint() -> str:
     """Of the command's version, its settings, the environment they lead to, the driver, and the machine's start."""
     in_force = settings.load()
     known = in_force.toolchain in toolchains.names()  # `auto` is what the cards make of it, which a job looks up anew
-    python = toolchains.load(in_force.toolchain).interpreter(in_force.dlc_python) if known else Path(sys.executable)
+    own = toolchains.load(in_force.toolchain).interpreter(in_force.dlc_python) if known else in_force.dlc_python
+    python = own or Path(sys.executable)
     machine = [path.read_text() if path.exists() else "" for path in _MACHINE]
     parts = [os.path.realpath(sys.prefix), os.path.realpath(python.parent), settings.as_data(in_force), machine]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

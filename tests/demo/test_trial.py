@@ -70,6 +70,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     made: list[Any] = []
     monkeypatch.setattr(smoke, "run", lambda scratch: made.append(scratch) or PASS)
     words = ["smoke", "--scratch", str(tmp_path)]
-    for more, wanted, trials in (([], PASS, 1), (["--unless-unchanged"], AGAIN, 1), ([], PASS, 2)):
+    assert command.main([*words, "--remembered"]) == 1
+    assert json.loads(capsys.readouterr().out)["result"] == "none" and not made
+    for more, wanted, trials in (([], PASS, 1), (["--remembered"], AGAIN, 1), ([], PASS, 2)):
         assert command.main([*words, *more]) == 0
         assert json.loads(capsys.readouterr().out) == wanted and len(made) == trials
+    assert command.main(["smoke", "--remembered"]) == 1, "there is no folder of the server's own"
