@@ -65,7 +65,41 @@ CATALOGUE: dict[str, ErrorKind] = {
         "The engine that was asked for is not installed here.", "Leave out --engine.", CANNOT_RUN
     ),
     "slurm.not_available": ErrorKind("Jobs cannot be sent to Slurm yet.", "Use --executor local.", CANNOT_RUN),
-    "alyx.not_available": ErrorKind("Jobs cannot be taken from Alyx yet.", "Use --source local.", CANNOT_RUN),
+    "alyx.not_configured": ErrorKind(
+        "It is not known which Alyx, repository or login is meant.",
+        "Set alyx_url and data_repository; the role `one` writes the login of the service's user.",
+        CANNOT_RUN,
+    ),
+    "alyx.not_reachable": ErrorKind(
+        "Alyx or the data server does not answer as it should.",
+        "Nothing is lost: what waits is delivered when it answers; `iblvideo-admin status` shows it.",
+        CANNOT_RUN,
+        transient=True,
+    ),
+    "alyx.login": ErrorKind(
+        "Alyx or the data server refuses the login.",
+        "Correct ONE's parameters of this user: the role `one` writes them from the inventory's vault.",
+        CANNOT_RUN,
+    ),
+    "alyx.refused": ErrorKind("Alyx refuses what was asked of it.", "Look at the task or the session in Alyx."),
+    "alyx.protected": ErrorKind(
+        "The dataset that would be made is protected in Alyx.",
+        "Leave it as it is, or take its protection away in Alyx and set the task to Waiting.",
+    ),
+    "alyx.not_ours": ErrorKind(
+        "The setting dlc_tasks leaves the DLC tasks to ibllib.",
+        'Stop ibllib\'s jobs of this kind, then set dlc_tasks = "iblvideo-admin".',
+        CANNOT_RUN,
+    ),
+    "alyx.busy": ErrorKind(
+        "Another process of this server takes this repository's tasks.",
+        "It is probably the service: `iblvideo-admin status` shows what it does.",
+        CANNOT_RUN,
+        transient=True,
+    ),
+    "download.damaged": ErrorKind(
+        "What was downloaded is not what it should be.", "Try again; then ask who owns the server.", transient=True
+    ),
     "state.not_usable": ErrorKind(
         "The state folder (jobs and ledger) cannot be used.",
         "Make state_dir writable for this user, or set IBLVIDEO_ADMIN_STATE_DIR to a folder that is.",
@@ -79,6 +113,15 @@ CATALOGUE: dict[str, ErrorKind] = {
     "weights.damaged": ErrorKind(
         "A network's folder is incomplete or does not fit its description.",
         "Install the weights again.",
+        CANNOT_RUN,
+    ),
+    "weights.taken": ErrorKind(
+        "What is in the place of these weights was not made by iblvideo-admin.",
+        "Move it away, or give the weights another name with the role's weights_name.",
+    ),
+    "weights.not_writable": ErrorKind(
+        "The folder of all weights cannot be written.",
+        "Run the command as the user who owns it (`sudo`), or use the role weights.",
         CANNOT_RUN,
     ),
     "weights.not_convertible": ErrorKind(

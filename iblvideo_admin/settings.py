@@ -55,9 +55,20 @@ class Settings:
     )
     cuda_root: Path | None = _described(None, "the toolchain's CUDA; without it /usr/local/cuda-X.Y")
     gpus: str = _described("all", "which GPUs may be used: all, none, or their numbers with commas")
-    alyx_url: str = _described("", "address of the lab's Alyx (not used yet)")
-    lab: str = _described("", "the lab's name in Alyx (not used yet)")
-    data_repository: str = _described("", "this server's data repository in Alyx (not used yet)")
+    alyx_url: str = _described("", "address of the lab's Alyx; without it ONE's default of whoever runs the queue")
+    lab: str = _described("", "the lab's name in Alyx; without it all labs of the data repository")
+    data_repository: str = _described("", "this server's data repository in Alyx, whose tasks it takes")
+    dlc_tasks: str = _described(
+        "iblvideo-admin", "who takes the repository's DLC tasks from Alyx: iblvideo-admin or ibllib; never both"
+    )
+    alyx_every_s: float = _described(60.0, "seconds between two looks of `process --source alyx` into Alyx")
+    alyx_limit_s: float = _described(
+        60.0,
+        "seconds that a request to Alyx, or a silence of the data server, may last; one without an answer is "
+        "looked into after three times as long",
+    )
+    alyx_downloads: bool = _described(False, "whether raw videos that are not here are fetched from the data server")
+    alyx_keep_downloads: bool = _described(True, "false removes a video that was fetched once its task has ended")
     retry_wait_s: float = _described(
         30.0, "seconds before a job that failed for a passing reason is tried again; doubled with each attempt"
     )

@@ -101,6 +101,10 @@ def _serve(line: socket.socket) -> None:
         if words[:1] == ["check-gpu"]:
             known = importlib.import_module("iblvideo_admin.gpu.known")
             known.scene()  # drawn once for all of them
+        if "alyx" in words or words[:1] == ["find"]:
+            importlib.import_module("iblvideo_admin.alyx.one_client")
+            importlib.import_module("one.registration")
+            importlib.import_module("iblvideo_admin.alyx.processing")
         child = os.fork()
         if child == 0:
             line.close()

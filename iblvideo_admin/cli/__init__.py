@@ -15,6 +15,7 @@ from iblvideo_admin.cli import (
     check_gpu,
     compare,
     config,
+    find,
     label,
     metrics,
     process,
@@ -44,6 +45,7 @@ app.command("process")(process.process)
 app.add_typer(queue.app, name="queue")
 app.command("run-job")(run_job.run_job)
 app.command("status")(status.status)
+app.command("find")(find.find)
 app.command("compare")(compare.compare)
 app.command("label")(label.label)
 app.command("report")(report.report)

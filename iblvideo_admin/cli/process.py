@@ -53,8 +53,8 @@ def process(
 
     if executor == "slurm":
         raise UserError("slurm.not_available", "jobs cannot be sent to Slurm by this version")
-    if source == "alyx":
-        raise UserError("alyx.not_available", "jobs cannot be taken from Alyx by this version")
+    if source == "alyx" and (paths or camera or overwrite or windows or engine != "auto"):
+        raise UserError("usage", "--source alyx goes with no PATH, --camera, --engine, --windows or --overwrite")
     if overwrite and not paths:
         raise UserError("usage", "--overwrite needs a PATH", "Name what is to be tracked again.")
     if watch and (overwrite or max_jobs or dry_run):
@@ -65,11 +65,21 @@ def process(
         loaded = settings.load()
         return replace(loaded, gpus=",".join(map(str, gpu))) if gpu else loaded
 
+    day = since.strftime("%Y-%m-%d") if since else ""
+    if source == "alyx":
+        from iblvideo_admin.alyx import processing as tasks
+
+        if dry_run:
+            return tasks.dry_run(load())
+        with watcher() as observer:
+            if watch:
+                return tasks.watch(load, observer, since=day)
+            return tasks.process(load(), observer, since=day, max_jobs=max_jobs)
     wishes = processing.Wishes(
         paths=globbed(paths or []),
         cameras=tuple(choice.value for choice in camera or ()),
         engine=engine,
-        since=since.strftime("%Y-%m-%d") if since else "",
+        since=day,
         windows=windows,
         max_jobs=max_jobs,
         overwrite=overwrite,

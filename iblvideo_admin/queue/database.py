@@ -83,6 +83,15 @@ class Database:
             self._rollback()
             raise
 
+    def ask(self, question: str, values: Iterable[Any] = ()) -> list[Any]:
+        """All rows of a question.  Raises ``state.not_usable``."""
+        return list(self._rows(question, values))
+
+    def change(self, statement: str, values: Iterable[Any] = ()) -> None:
+        """Change rows; a transaction of its own, or part of the one that is open.  Raises ``state.not_usable``."""
+        with self.transaction():
+            self._db.execute(statement, tuple(values))
+
     def _made(self) -> None:
         """The tables have just been made, and nobody has seen them yet."""
 

@@ -105,7 +105,7 @@ def dry_run(wishes: Wishes, settings: Settings) -> Result:
         "gpu_days": days,
         "gpu_days_unknown_for": unknown,
     }
-    return Result(COMMAND, data, *_failures(planned, []))
+    return Result(COMMAND, data, *failures(planned, []))
 
 
 def process(wishes: Wishes, settings: Settings, observer: Observer) -> Result:
@@ -115,7 +115,7 @@ def process(wishes: Wishes, settings: Settings, observer: Observer) -> Result:
     """
     points = wishes.points()
     planned = wishes.plan(settings, Rest(settings.rest_s))
-    _require_ready(wishes, settings)
+    require_ready(wishes, settings)
     named = bool(wishes.paths)
     ledger, changes = repair.open_repaired(settings)
     with ledger, Stop() as stop:
@@ -129,12 +129,12 @@ def process(wishes: Wishes, settings: Settings, observer: Observer) -> Result:
         ended = [ledger.job(number) for number, job in mine.items() if named or job.state.status not in ENDED]
         held = ledger.held()
         data = {
-            "jobs": [_told(job) for job in ended],
+            "jobs": [told(job) for job in ended],
             "skipped": [_skipped(skipped) for skipped in planned.skipped],
             "queue": ledger.counts(),
             "repaired": [change.as_data() for change in changes],
         }
-    exit_code, problems = _failures(planned, ended)
+    exit_code, problems = failures(planned, ended)
     if held is not None and any(job.state.status == "Waiting" for job in ended):
         problems = (*problems, Problem.of(UserError("queue.held", f"the queue is held {held}; nothing was started")))
         exit_code = FAILED
@@ -144,7 +144,7 @@ def process(wishes: Wishes, settings: Settings, observer: Observer) -> Result:
 def watch(wishes: Wishes, load: Callable[[], Settings], observer: Observer) -> Result:
     """Do so until SIGTERM; ``load`` reads the settings, at SIGHUP once more."""
     points, settings = wishes.points(), load()
-    _require_ready(wishes, settings)
+    require_ready(wishes, settings)
     with Stop() as stop:
         ledger, changes = repair.open_repaired(settings)
         for change in changes:
@@ -165,14 +165,14 @@ def add(wishes: Wishes, settings: Settings) -> Result:
     with Ledger(settings.state_dir) as ledger:
         jobs = wishes.enter(planned.wanted, ledger, points, named=True)
         data = {
-            "jobs": [_told(job) for job in jobs],
+            "jobs": [told(job) for job in jobs],
             "skipped": [_skipped(skipped) for skipped in planned.skipped],
             "held": ledger.held(),
         }
-    return Result("queue add", data, *_failures(planned, []))
+    return Result("queue add", data, *failures(planned, []))
 
 
-def _require_ready(wishes: Wishes, settings: Settings) -> None:
+def require_ready(wishes: Wishes, settings: Settings) -> None:
     """Refuse to touch the queue where no job at all could run.
 
     Raises ``toolchain.``, ``engine.`` or ``weights.missing``.
@@ -190,7 +190,7 @@ def _require_ready(wishes: Wishes, settings: Settings) -> None:
     raise errors[0]
 
 
-def _told(job: Job) -> dict[str, Any]:
+def told(job: Job) -> dict[str, Any]:
     """A job as the user of ``process`` wants to see it."""
     state = job.state.as_data()
     told = {"id": job.id, "video": job.video, "session": job.session, "camera": job.camera, **state}
@@ -208,7 +208,8 @@ def _skipped(skipped: planning.Skipped) -> dict[str, Any]:
     }
 
 
-def _failures(planned: planning.Plan, jobs: list[Job]) -> tuple[int, tuple[Problem, ...]]:
+def failures(planned: planning.Plan, jobs: list[Job]) -> tuple[int, tuple[Problem, ...]]:
+    """The exit status, and every job and video that failed."""
     problems = [Problem.of(skipped.problem) for skipped in planned.skipped if skipped.problem]
     states = [job.state for job in jobs]
     problems += [Problem(s.code, s.message, s.remedy) for s in states if isinstance(s, Errored)]

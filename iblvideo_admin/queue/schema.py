@@ -8,7 +8,7 @@ from importlib import resources
 
 from iblvideo_admin.errors import UserError
 
-MIGRATIONS = ("schema_1.sql", "schema_2.sql")
+MIGRATIONS = ("schema_1.sql", "schema_2.sql", "schema_3.sql")
 
 
 def is_current(db: sqlite3.Connection) -> bool:

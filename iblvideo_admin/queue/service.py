@@ -36,14 +36,22 @@ Enter = Callable[[list[Video], Ledger], list[Job]]
 class Service:
     """Scans, works and tells, until it is asked to stop.
 
-    ``load`` reads the settings anew, ``look`` plans a scan, ``enter`` makes jobs of what it found.
+    ``load`` reads the settings anew, ``look`` plans a scan, ``enter`` makes jobs of what it found.  ``beside`` is done
+    between two looks at the jobs, must not wait for anything, and gives what people should know.
     """
 
     def __init__(
-        self, ledger: Ledger, load: Callable[[], Settings], observer: Observer, look: Look, enter: Enter, stop: Stop
+        self,
+        ledger: Ledger,
+        load: Callable[[], Settings],
+        observer: Observer,
+        look: Look,
+        enter: Enter,
+        stop: Stop,
+        beside: Callable[[], str] = lambda: "",
     ) -> None:
         self._ledger, self._load, self._observer, self._stop = ledger, load, observer, stop
-        self._look, self._enter = look, enter
+        self._look, self._enter, self._beside = look, enter, beside
         self._settings = load()
         self._telling = Telling(self._settings)
         self._told = _Told(observer, self._telling)
@@ -54,7 +62,7 @@ class Service:
         self._first = not ledger.seen()
         self._scan_at = self._tidied_at = self._kept_at = self._heard_at = -float("inf")
         self._told_still = False
-        self._trouble = self._status = ""
+        self._trouble = self._status = self._aside = ""
 
     def run(self) -> dict[str, Any]:
         """Work until SIGTERM or SIGINT; gives how many jobs are in which status then."""
@@ -82,6 +90,7 @@ class Service:
             self._tidied_at = now
             self._patiently(self._tidy)
         self._telling.turn()
+        self._aside = self._beside()
         self._say(now)
 
     def _finish(self) -> None:
@@ -173,7 +182,8 @@ class Service:
         """What the service manager shows, and that we live."""
         running = ", ".join(f"job {slot.job.id}" for slot in self._worker.running() if slot.job is not None)
         status = (
-            "; ".join(filter(None, (running, self._worker.reason(), self._trouble, self._telling.trouble))) or "idle"
+            "; ".join(filter(None, (running, self._worker.reason(), self._trouble, self._aside, self._telling.trouble)))
+            or "idle"
         )
         if status != self._status:
             self._status = status

@@ -10,7 +10,19 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from iblvideo_admin.render import check, compare, config, label, metrics, process, queue, report, status, weights
+from iblvideo_admin.render import (
+    check,
+    compare,
+    config,
+    finding,
+    label,
+    metrics,
+    process,
+    queue,
+    report,
+    status,
+    weights,
+)
 from iblvideo_admin.render.text import columns, plain, printable, sentence
 from iblvideo_admin.result import Result
 
@@ -32,6 +44,10 @@ _TEXT: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "queue prune": queue.pruned,
     "report": report.report,
     "status": status.status,
+    "find": finding.found,
+    "weights list": weights.list_,
+    "weights pull": weights.pulled,
+    "weights verify": weights.verified,
     "compare": compare.compare,
     "label": label.label,
     "metrics": metrics.metrics,

@@ -12,6 +12,9 @@ def process(data: dict[str, Any]) -> list[str]:
     if data.get("watched"):
         counted = ", ".join(f"{count} {status}" for status, count in data["queue"].items() if count)
         return [f"stopped; in the queue: {counted or 'no jobs'}"]
+    if data.get("dry_run") and "tasks" in data:
+        tasks = [(task["id"], task["name"], plain(task["path"] or task["session"])) for task in data["tasks"]]
+        return [*columns(tasks), f"{len(tasks)} tasks wait"]
     if data.get("dry_run"):
         lines = [f"would be tracked: {plain(video)}" for video in data["videos"]]
         days = "not known before a first job" if data["gpu_days"] is None else f"{data['gpu_days']:g}"
@@ -30,6 +33,8 @@ def process(data: dict[str, Any]) -> list[str]:
         for warning in job.get("warnings", ()) if job.get("frames") else ():
             lines.append(f"warning: {plain(job['session'])} {job['camera']}: {plain(warning)}")
     lines += _skipped(data)
+    if data.get("outbox"):
+        lines.append(f"{data['outbox']} messages wait for Alyx")
     return lines or ([] if data["skipped"] else ["nothing to do"])
 
 

@@ -242,7 +242,8 @@ def _disk(disk: dict[str, Any], bars: _Bars) -> Text:
 def _outbox(data: dict[str, Any]) -> Text:
     outbox = data["outbox"] or {}
     if outbox.get("problem"):
-        return Text(plain(outbox["problem"]), style=_BAD)
+        waiting = f"{outbox['waiting']} wait: " if outbox.get("waiting") else ""
+        return Text(f"{waiting}{plain(outbox['problem'])}", style=_BAD)
     if not outbox.get("waiting"):
         return Text("nothing waits for Alyx", style=_DIM)
     since = f", the oldest for {span(data['time'] - outbox['oldest'])}" if outbox.get("oldest") else ""

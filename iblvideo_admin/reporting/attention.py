@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from iblvideo_admin.alyx import seen
+
 _FULL_SOON_DAYS = 7.0
 _OUTBOX_OLD_S = 86400.0
 
@@ -59,6 +61,7 @@ def _server(snapshot: dict[str, Any]) -> Iterator[str]:
         yield f"Alyx: {outbox['problem']}"
     elif outbox.get("oldest") and snapshot["time"] - outbox["oldest"] > _OUTBOX_OLD_S:
         yield f"{outbox['waiting']} messages have waited for Alyx for more than a day"
+    yield from seen.attention(outbox)
 
 
 def _disks(snapshot: dict[str, Any]) -> Iterator[str]:

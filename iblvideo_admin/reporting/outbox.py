@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from iblvideo_admin.alyx import seen
+from iblvideo_admin.errors import UserError
+from iblvideo_admin.files import exists
+from iblvideo_admin.queue.ledger import Ledger
 from iblvideo_admin.settings import Settings
 
 
-def outbox(settings: Settings) -> dict[str, Any]:
-    """How many messages wait, since when the oldest does (seconds since the epoch, or None), and what is wrong."""
-    del settings  # nothing is told to Alyx yet, so nothing waits
-    return {"waiting": 0, "oldest": None, "problem": None}
+def outbox(settings: Settings) -> dict[str, Any] | None:
+    """Of Alyx, without asking it: see :func:`iblvideo_admin.alyx.seen.outbox`; None while no task was ever taken."""
+    if not exists(settings.state_dir / "ledger.sqlite"):
+        return None
+    try:
+        with Ledger(settings.state_dir) as ledger:
+            return seen.outbox(ledger, settings)
+    except UserError:  # the ledger's trouble stands elsewhere in the snapshot
+        return None

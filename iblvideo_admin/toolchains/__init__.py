@@ -113,6 +113,11 @@ def load(name: str) -> Toolchain:
     )
 
 
+def ibl() -> dict[str, str]:
+    """The IBL's addresses: its data server, its Alyx, and where the weights of a ``{version}`` lie on either server."""
+    return dict(yaml.safe_load((FOLDER / "sources/ibl.yml").read_text(encoding="utf-8")))
+
+
 def normalized(name: str) -> str:
     """A package's name as locks and indexes write it: `ruamel.yaml` is ruamel-yaml, `Pillow` is pillow."""
     return re.sub(r"[-_.]+", "-", name).lower()
