@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-# A busy machine is no failure: what may hang is ended by pytest's own limit.
-hypothesis_settings.register_profile("patient", deadline=None)
-hypothesis_settings.load_profile("patient")
-
 sys.path.insert(0, str(Path(__file__).parent))
 
 from e2e.hosts import Hosts, missing
 from lab import Lab
+
+# A busy machine is no failure: what may hang is ended by pytest's own limit.
+hypothesis_settings.register_profile("patient", deadline=None)
+hypothesis_settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 
