@@ -7,6 +7,7 @@ inside one folder.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -217,6 +218,16 @@ def _switch(name: str, value: Any, where: str) -> bool:
     if not isinstance(switch, bool):
         raise UserError("settings.invalid", f"{where}: {name} must be true or false, not {value!r}")
     return switch
+
+
+def template() -> str:
+    """A file of all fields with their meanings, each at its default and commented out."""
+    defaults = as_data(Settings())
+    lines = ["# What is commented out has its default. `iblvideo-admin config show` lists what is in force.\n"]
+    for name, about in _SETTABLE.items():
+        value = "" if defaults[name] is None else json.dumps(defaults[name])
+        lines.append(f"\n# {about.metadata['meaning']}\n# {name} = {value}\n")
+    return "".join(lines)
 
 
 def as_data(settings: Settings) -> dict[str, Any]:

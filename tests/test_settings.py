@@ -109,3 +109,22 @@ def test_a_folder_and_bytes_are_no_configuration(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "bytes"):
         with pytest.raises(UserError, match="cannot be read"):
             settings.load({"IBLVIDEO_ADMIN_CONFIG": str(path)})
+
+
+def test_a_file_to_begin_with_changes_nothing_and_names_everything(tmp_path: Path) -> None:
+    """Each line without its comment sign is valid, too."""
+    written = settings.template()
+    plain = settings.load({"IBLVIDEO_ADMIN_CONFIG": str(_file(tmp_path, ""))})
+    begun = settings.load({"IBLVIDEO_ADMIN_CONFIG": str(_file(tmp_path, written))})
+    assert settings.as_data(begun) == settings.as_data(plain)
+    for name, value in settings.as_data(plain).items():
+        assert f"\n# {name} = " in written
+        if value is not None and not isinstance(value, dict):
+            [line] = [line for line in written.splitlines() if line.startswith(f"# {name} = ")]
+            loaded = settings.load({"IBLVIDEO_ADMIN_CONFIG": str(_file(tmp_path, line[2:]))})
+            assert settings.as_data(loaded)[name] == value
+
+
+def _file(folder: Path, text: str) -> Path:
+    (path := folder / "config.toml").write_text(text)
+    return path

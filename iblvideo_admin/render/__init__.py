@@ -54,6 +54,7 @@ _TEXT: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "weights convert": weights.converted,
     "config show": config.show,
     "config path": config.path,
+    "config init": config.init,
 }
 _TELLS_WHAT_IS_WRONG = {"check-gpu"}  # its text is one paragraph about just that
 

@@ -161,3 +161,14 @@ def test_start_up_imports_nothing_heavy(lab: Lab) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], env=lab.environment, capture_output=True, text=True, check=True)
     assert [line for line in done.stdout.splitlines() if line.startswith("heavy")] == ["heavy []"] * 2
+
+
+def test_a_configuration_to_begin_with(lab: Lab) -> None:
+    """Written once, and never over what somebody wrote."""
+    file = lab.folder / "home/.config/iblvideo-admin/config.toml"
+    assert lab.json("config", "init")["data"] == {"file": str(file)}
+    assert lab.json("config", "show")["exit_code"] == 0
+    file.write_text('lab = "mine"\n')
+    document = lab.json("config", "init")
+    assert document["exit_code"] == 2 and "is there already" in document["errors"][0]["message"]
+    assert file.read_text() == 'lab = "mine"\n'
