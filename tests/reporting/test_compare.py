@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lab import Lab
 from PIL import Image
@@ -25,6 +25,7 @@ def both(folder: Path, old: dict[str, np.ndarray], new: dict[str, np.ndarray], n
     return compare(*map(traces.read, paths), Tolerances())
 
 
+@settings(deadline=None)
 @given(st.floats(0, 30), st.floats(0, 6.28))
 def test_a_shift_is_measured_and_judged(tmp_path_factory: pytest.TempPathFactory, by: float, angle: float) -> None:
     assume(min(abs(by - 2), abs(by - 20)) > 1e-6)

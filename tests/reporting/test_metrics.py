@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from reporting import sample
@@ -53,6 +53,7 @@ def test_what_is_not_reported_has_no_sample() -> None:
         assert f"iblvideo_{name}" not in bare
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_path_survives(path: str) -> None:
     snapshot = sample.snapshot()

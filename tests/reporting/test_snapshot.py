@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab import Lab, add_job
 from reporting import sample
@@ -26,6 +26,7 @@ NOW = sample.NOW
 # ------------------------------------------------------------------------------------------------- disks
 
 
+@settings(deadline=None)
 @given(st.floats(1e6, 1e12), st.integers(3, 100), st.integers(1, 10**15))
 def test_the_rate_of_a_steady_stream_is_found(per_day: float, count: int, free: int) -> None:
     samples = [(NOW + 7 * DAY * i / count, int(free - per_day * 7 * i / count), 0) for i in range(count)]

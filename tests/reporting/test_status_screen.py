@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reporting import sample
 from rich.console import Console
@@ -42,6 +42,7 @@ def test_no_line_is_wider_than_the_terminal(width: int, blocks: bool) -> None:
     assert text.isascii() or blocks or not set("█░") & set(text)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=400), st.integers(30, 120))
 def test_any_name_is_text(name: str, width: int) -> None:
     data = sample.snapshot()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reporting import tables
 
@@ -111,6 +111,7 @@ def test_what_quality_counts(tmp_path: Path) -> None:
     assert len(found["course"]) == 60 and min(found["course"]) == 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 130))
 def test_any_length(tmp_path_factory: pytest.TempPathFactory, frames: int) -> None:
     found = judged(tmp_path_factory.mktemp("q"), np.tile([1.0, 2.0, 1.0], (frames, 1)))
