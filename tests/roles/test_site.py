@@ -49,7 +49,7 @@ def test_the_tests_own_environment_was_built_by_the_roles(dlc_python: Path, play
 
 def test_a_link_that_is_not_ours_is_named(play: Play, tmp_path: Path) -> None:
     (tmp_path / "envs/dlc-tf1-cpu/current").mkdir(parents=True)
-    done = play("playbooks/environment.yml", inventory=INVENTORY, demo_folder=str(tmp_path))
+    done = play("playbooks/environment.yml", inventory=INVENTORY, demo_folder=str(tmp_path), toolchain="dlc-tf1-cpu")
     assert done.returncode != 0
     assert f"path.taken: {tmp_path}/envs/dlc-tf1-cpu/current" in " ".join(done.stdout.split())
 
