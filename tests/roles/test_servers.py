@@ -48,6 +48,22 @@ def test_where_no_gpu_is_expected_unknown_is_skipped_and_fail_is_not(servers: Mo
     assert not servers.server_state(check("fail", [ERROR]), {"skipped": True}, ["pass"], False)["accepted"]
 
 
+@pytest.mark.parametrize(("verdict", "statuses", "remembered", "wanted"), [
+    ("unknown", ["skip", "skip"], True, "pass"),
+    ("unknown", ["skip", "skip"], False, "unknown"),
+    ("unknown", ["skip", "unknown"], True, "unknown"),
+    ("unknown", [], True, "unknown"),
+    ("fail", ["skip", "fail"], True, "fail"),
+    ("pass", ["pass", "skip"], True, "pass"),
+])  # fmt: skip
+def test_where_no_quick_layer_applies_what_passed_before_counts(
+    servers: ModuleType, verdict: str, statuses: list[str], remembered: bool, wanted: str
+) -> None:
+    answer = check(verdict, checks=[{"id": "pci", "status": status} for status in statuses])
+    state = servers.server_state(answer, SMOKE, ["pass"], True, remembered)
+    assert (state["verdict"], state["accepted"]) == (wanted, wanted == "pass")
+
+
 @pytest.mark.parametrize(("smoke", "said"), [
     ({"stdout": '{"result": "fail", "said": "no table"}'}, "no table"),
     ({"stdout": "", "stderr": "Traceback\nKeyError: 1"}, "KeyError: 1"),

@@ -35,8 +35,13 @@ def check_answer(result: dict[str, Any]) -> dict[str, Any]:
             said = f"it does not answer: {said.partition(' over ssh: ')[2] or said}"
         elif said == "Error executing command." and result.get("rc"):  # its rc is then the error's number
             said = f"iblvideo-admin cannot be run there ({os.strerror(result['rc'])}): provision it with site.yml"
-        return {"verdict": "none", "toolchain": "", "reasons": [said or "it does not answer"]}
-    return {"verdict": data.get("verdict", "none"), "toolchain": data.get("toolchain", ""), "reasons": reasons}
+        return {"verdict": "none", "toolchain": "", "reasons": [said or "it does not answer"], "nothing_applies": False}
+    return {
+        "verdict": data.get("verdict", "none"),
+        "toolchain": data.get("toolchain", ""),
+        "reasons": reasons,
+        "nothing_applies": {check["status"] for check in data.get("checks", [])} == {"skip"},
+    }
 
 
 def proof_problems(result: dict[str, Any]) -> list[str]:
@@ -60,9 +65,17 @@ def status_of(result: dict[str, Any]) -> dict[str, Any]:
         return {"answers": False, "held": False, "running": 0}
 
 
-def server_state(check: dict[str, Any], smoke: dict[str, Any], accept: list[str], gpu_expected: bool) -> dict[str, Any]:
-    """One server: verdict, toolchain, smoke, whether it is accepted, and why not."""
+def server_state(
+    check: dict[str, Any], smoke: dict[str, Any], accept: list[str], gpu_expected: bool, remembered: bool = False
+) -> dict[str, Any]:
+    """One server: verdict, toolchain, smoke, whether it is accepted, and why not.
+
+    ``remembered``: it passed in full before, and only the quick layers were asked; where none of them applies, as without
+    a GPU, there was nothing to look at again.
+    """
     answer = check_answer(check)
+    if remembered and answer["verdict"] == "unknown" and answer["nothing_applies"]:
+        answer["verdict"] = "pass"
     skipped = answer["verdict"] == "unknown" and not gpu_expected
     tried = _tried(smoke)
     why = list(answer["reasons"]) if answer["verdict"] not in accept and not skipped else []
