@@ -23,7 +23,7 @@ def requirements(lock: Path) -> dict[str, str]:
 
 
 def test_names() -> None:
-    assert {"dlc-tf1-cpu", "dlc-tf1-cuda10.0"} <= set(toolchains.names())
+    assert {"dlc-tf1-cpu", "dlc-tf1-cuda10.0", "onnx-cpu", "onnx-cuda12"} == set(toolchains.names())
 
 
 @pytest.mark.parametrize("name", toolchains.names())
@@ -31,8 +31,12 @@ def test_each_file_is_whole(name: str) -> None:
     toolchain = toolchains.load(name)
     assert toolchain.name == name
     assert toolchain.lock.is_file()
-    assert toolchain.build_lock.is_file()
-    assert (toolchain.cuda is not None) == toolchain.needs_gpu
+    if toolchain.in_process:  # in the command line's own environment, with CUDA from its packages if any
+        assert toolchain.build_lock is None and toolchain.cuda is None
+        assert toolchain.imports_package("onnxruntime") == f"onnxruntime{'-gpu' if toolchain.needs_gpu else ''}"
+    else:
+        assert toolchain.build_lock is not None and toolchain.build_lock.is_file()
+        assert (toolchain.cuda is not None) == toolchain.needs_gpu
     with pytest.raises(FrozenInstanceError):
         toolchain.name = "other"  # type: ignore[misc]
 
