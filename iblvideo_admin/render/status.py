@@ -30,8 +30,8 @@ Row = tuple[str, list[Text]]
 def status(data: dict[str, Any]) -> list[str]:
     """One screen for standard output, with colours where that is a terminal that shows them."""
     console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _UNWRAPPED
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
+        console = Console(file=sys.stdout, highlight=False, width=_UNWRAPPED)
     with console.capture() as captured:
         console.print(screen(data, console.width, blocks=_has_blocks(console.encoding)))
     return [line.rstrip() for line in captured.get().rstrip("\n").split("\n")]
