@@ -104,7 +104,8 @@ def test_converges_and_changes_nothing_the_second_time(play: Play, tmp_path: Pat
     second = play("site.yml", inventory=INVENTORY, demo_folder=str(folder))
     assert second.returncode == 0, second.stdout + second.stderr
     assert counts(second)["changed"] == 0
-    unwrapped = {name: value for name, value in os.environ.items() if name != "COLUMNS"}  # readline has set it, unseen by os.environ
+    # readline sets COLUMNS where os.environ does not see it, and children do
+    unwrapped = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     status = subprocess.run(
         [folder / "bin/iblvideo-admin", "status"], capture_output=True, encoding="utf-8", check=False, env=unwrapped
     )
