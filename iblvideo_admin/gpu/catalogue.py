@@ -116,7 +116,7 @@ def remedy(entry: Entry, toolchain: Toolchain, python: Path, cuda_root: Path | N
     reference = toolchain if toolchain.cuda is not None else toolchains.load(_REFERENCE)
     assert reference.cuda is not None
     locked = toolchain if toolchain.engine == "tensorflow1" else reference
-    pins = {name: f"{name}=={version}" for name, version in {**locked.versions(), **toolchain.versions()}.items()}
+    pins = {name: f"{name}=={version}" for name, version in locked.versions().items()}
     root, flags = str(cuda_root or reference.cuda["root"]), reference.cuda["flags"]
     return entry.remedy.format_map(
         {

@@ -228,10 +228,10 @@ def test_an_engine_that_dies_or_complains(lab: Lab, mode: str, code: str) -> Non
     assert lab.json("process", video.session)["exit_code"] == 0  # once repaired, naming it is enough
 
 
-def test_slurm_and_alyx_are_not_available_yet(lab: Lab) -> None:
-    for option, value in (("--executor", "slurm"), ("--source", "alyx")):
+def test_slurm_is_not_available_yet_and_alyx_wants_its_settings(lab: Lab) -> None:
+    for option, value, code in (("--executor", "slurm", "not_available"), ("--source", "alyx", "not_configured")):
         document = lab.json("process", option, value)
-        assert (document["exit_code"], document["errors"][0]["code"]) == (3, f"{value}.not_available")
+        assert (document["exit_code"], document["errors"][0]["code"]) == (3, f"{value}.{code}")
 
 
 def test_dry_run_changes_nothing(lab: Lab) -> None:

@@ -97,7 +97,8 @@ def test_a_state_folder_that_others_own(lab: Lab) -> None:
     with tempfile.TemporaryDirectory() as secret:  # 0700
         environment = {"IBLVIDEO_ADMIN_STATE_DIR": f"{secret}/state", "HOME": "/nowhere"}
         other = f"setpriv --reuid=65534 --regid=65534 --clear-groups {COMMAND}"
-        assert shell(lab, f"{other} status --json", **environment).returncode == 0
+        done = shell(lab, f"{other} status --json", **environment)
+        assert done.returncode == 1 and json.loads(done.stdout)["data"]["attention"], done.stderr
         done = shell(lab, f"{other} queue list --json", **environment)
         assert (done.returncode, json.loads(done.stdout)["errors"][0]["code"]) == (3, "state.not_usable")
         done = shell(lab, f"{other} process --dry-run --json", **environment)

@@ -51,7 +51,7 @@ def test_a_driver_past_a_card_s_branch_names_the_branch() -> None:
 def test_the_cards_that_are_not_served_are_named_and_the_others_offered() -> None:
     found = judged((TURING, HOPPER), "550.1.1")
     assert "GPU 1 H100 (9.0)" in found.summary and "RTX 8000" not in found.summary
-    assert found.remedy == 'Set gpus = "0" or toolchain = "dlc-tf1-cpu" in the settings.'
+    assert found.remedy == 'Set gpus = "0" or toolchain = "onnx-cuda12" in the settings.'
     assert judged((TURING, HOPPER), "550.1.1", gpus="0").status == "pass"
 
 

@@ -38,7 +38,7 @@ def test_a_working_cpu_toolchain_passes(lab: Lab) -> None:
     }  # fmt: skip
     text = told(document["data"])
     assert text[0] == "check-gpu: pass, toolchain dlc-tf1-cpu"
-    assert "SKIPPED" in text[1] and text[-1] == "toolchain for this host: dlc-tf1-cpu"
+    assert "SKIPPED" in text[1] and text[-1] == "toolchain for this host: onnx-cpu"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_layer_below_that_is_not_known_is_told_before_the_fault(lab: Lab) -> N
     assert "fail, layer 9 libraries" in lines[0]
     [told] = [line for line in lines if "Wrong first: layer 9 libraries: libcudart.so.10.0 is not found" in line]
     assert told.startswith("Not known: layer 1 pci: there is no NVIDIA card on the PCI bus.")
-    assert "What to do: Put in a card, or use toolchain dlc-tf1-cpu, which needs none. Wrong first" in told
+    assert "What to do: Put in a card, or use toolchain onnx-cpu, which needs none. Wrong first" in told
 
 
 def test_the_ready_file_is_there_exactly_if_all_is_well(lab: Lab) -> None:

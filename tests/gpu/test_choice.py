@@ -15,7 +15,7 @@ from iblvideo_admin.gpu.inventory import Gpu, Inventory
 from iblvideo_admin.gpu.sysroot import Sysroot
 from iblvideo_admin.settings import Settings
 
-REFERENCE, CPU = "dlc-tf1-cuda10.0", "dlc-tf1-cpu"
+REFERENCE, NEWER, CPU = "dlc-tf1-cuda10.0", "onnx-cuda12", "onnx-cpu"
 TURING = Gpu(0, "GPU-aaaa", "Quadro RTX 8000", (7, 5), 48 << 30, 1 << 30)
 HOPPER = Gpu(1, "GPU-bbbb", "H100", (9, 0), 80 << 30, None)
 DEAD = Inventory(problem="Driver Not Loaded", error="DriverNotLoaded")
@@ -24,7 +24,7 @@ GTX_1080_TI, RTX_4090, K80, UNKNOWN = "10de:1b06", "10de:2684", "10de:102d", "10
 
 def test_which_toolchain_is_recommended() -> None:
     assert choice.recommended((TURING,)) == REFERENCE
-    assert choice.recommended((TURING, HOPPER)) == CPU
+    assert choice.recommended((TURING, HOPPER)) == NEWER
     assert choice.recommended((replace(TURING, capability=None),)) == CPU
     assert choice.recommended(()) == CPU
 
@@ -32,9 +32,9 @@ def test_which_toolchain_is_recommended() -> None:
 @pytest.mark.parametrize(
     ("cards", "gpus", "expected"),
     [
-        ((GTX_1080_TI,), "all", REFERENCE), ((K80, K80), "all", REFERENCE), ((RTX_4090,), "all", CPU),
+        ((GTX_1080_TI,), "all", REFERENCE), ((K80, K80), "all", REFERENCE), ((RTX_4090,), "all", NEWER),
         ((GTX_1080_TI, RTX_4090), "all", CPU), ((GTX_1080_TI, RTX_4090), "0", REFERENCE),
-        ((GTX_1080_TI, RTX_4090), "1", CPU), ((GTX_1080_TI,), "none", CPU), ((UNKNOWN,), "all", CPU), ((), "all", CPU),
+        ((GTX_1080_TI, RTX_4090), "1", NEWER), ((GTX_1080_TI,), "none", CPU), ((UNKNOWN,), "all", CPU), ((), "all", CPU),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("names", [True, False])

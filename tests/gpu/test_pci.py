@@ -52,7 +52,7 @@ def test_a_card_of_no_known_family(tmp_path: Path) -> None:
 
 def test_no_card_and_no_driver_is_a_host_without_gpu(tmp_path: Path) -> None:
     found = finding(Machine(tmp_path), "pci")
-    assert found.status == "skip" and "no NVIDIA card" in found.summary and "dlc-tf1-cpu" in found.remedy
+    assert found.status == "skip" and "no NVIDIA card" in found.summary and "onnx-cpu" in found.remedy
 
 
 def test_no_card_where_a_driver_waits_for_one(tmp_path: Path) -> None:

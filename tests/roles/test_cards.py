@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parents[2]
-TF1, CPU = "dlc-tf1-cuda10.0", "dlc-tf1-cpu"
+TF1, NEWER, CPU = "dlc-tf1-cuda10.0", "onnx-cuda12", "onnx-cpu"
 KINDS = yaml.safe_load((ROOT / "roles/nvidia_driver/vars/main.yml").read_text())["_nvidia_driver_by_distribution"]
 NAMES = {
     "10de:102d": "GK210GL [Tesla K80]",
@@ -115,7 +115,7 @@ def test_cards_in_use(cards: ModuleType, gpus: object, wanted: str) -> None:
         ([PASCAL], TF1),
         ([KEPLER, PASCAL, TURING], TF1),
         ([PASCAL, AMPERE], CPU),
-        ([ADA], CPU),
+        ([ADA], NEWER),
         ([UNKNOWN], CPU),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_named_one_is_the_only_one(tmp_path: Path) -> None:
 def test_the_demo_says_it_in_one_sentence_and_ends_with_3(tmp_path: Path) -> None:
     driver = FINDER.parents[3] / "demo/run.py"
     env = dict(os.environ, PYTHON37=str(tmp_path / "nothing"))
-    command = [sys.executable, str(driver), "--folder", str(tmp_path / "demo")]
+    command = [sys.executable, str(driver), "--toolchain", "dlc-tf1-cpu", "--folder", str(tmp_path / "demo")]
     done = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", check=False, timeout=60)
     assert done.returncode == 3
     assert done.stderr.startswith("No usable Python 3.7 was found")
