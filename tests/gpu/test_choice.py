@@ -34,7 +34,8 @@ def test_which_toolchain_is_recommended() -> None:
     [
         ((GTX_1080_TI,), "all", REFERENCE), ((K80, K80), "all", REFERENCE), ((RTX_4090,), "all", NEWER),
         ((GTX_1080_TI, RTX_4090), "all", CPU), ((GTX_1080_TI, RTX_4090), "0", REFERENCE),
-        ((GTX_1080_TI, RTX_4090), "1", NEWER), ((GTX_1080_TI,), "none", CPU), ((UNKNOWN,), "all", CPU), ((), "all", CPU),
+        ((GTX_1080_TI, RTX_4090), "1", NEWER), ((GTX_1080_TI,), "none", CPU),
+        ((UNKNOWN,), "all", CPU), ((), "all", CPU),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("names", [True, False])
