@@ -23,7 +23,7 @@ from bench import videos
 from bench.engine import DLC_PYTHON, peak_mb
 from bench.measure import Row
 from bench.passes import WEIGHTS
-from iblvideo_admin.engines import tensorflow1, weights
+from iblvideo_admin.engines import conversion, tensorflow1, weights
 from iblvideo_admin.engines.base import Engine
 from iblvideo_admin.engines.conversion import network
 from iblvideo_admin.engines.onnx import Onnx
@@ -119,7 +119,7 @@ def networks_alone(threads: int) -> Row:
                 process.stdin.flush()
                 theirs.append(float(_answer(process.stdout, "took ")))
                 begun = time.perf_counter()
-                list(pool.map(lambda image: run(None, {network.FRAMES: image}), work))
+                list(pool.map(lambda image: run(None, {conversion.FRAMES: image}), work))
                 ours.append(time.perf_counter() - begun)
         process.stdin.close()
     ratio = statistics.median(their / our for their, our in zip(theirs, ours, strict=True))

@@ -6,8 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,7 +35,7 @@ def placed(path: Path) -> Iterator[Path]:
     Raises ``output.not_writable`` and ``disk.full`` for every OSError of the block.
     """
     part = path.with_name(f".{path.stem[:100]}.{os.getpid()}.part{path.suffix}")
-    try:
+    with refusals(path, "output.not_writable"):  # also those of the libraries that write videos and pictures
         try:
             yield part
             with open(part, "rb+") as file:
@@ -47,10 +45,6 @@ def placed(path: Path) -> Iterator[Path]:
         finally:
             with suppress(FileNotFoundError, NotADirectoryError):
                 part.unlink()
-    except OSError as error:  # those of the libraries that write videos and pictures, too
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError("disk.full", f"there is no room left for {path}") from error
-        raise UserError("output.not_writable", f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def write_placed(path: Path, content: bytes, mode: int | None = None) -> None:
@@ -74,25 +68,28 @@ def write_hint(path: Path, content: Mapping[str, Any]) -> None:
             temporary.unlink()
 
 
-def replace_with(path: Path, content: bytes) -> None:
-    """Write a file durably, beside others who may write the same one: each has a temporary name of its own."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
+@contextmanager
+def refusals(path: Path, code: str) -> Iterator[None]:
+    """Turn the file system's refusals into errors that name a file or folder: ``disk.full``, or ``code``."""
     try:
-        with open(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o666 & ~_umask())
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError("disk.full", f"there is no room left for {path}") from error
+        raise UserError(code, f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def replace_with(path: Path, content: bytes) -> None:
+    """Write a file durably, beside other processes that may write the same one.  Raises OSError."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb", opener=no_link) as file:
             file.write(content)
             sync(file)
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
-
-
-def _umask() -> int:
-    """What this process leaves away; there is no other way to read it without changing it for a moment."""
-    found = re.search(r"^Umask:\s*([0-7]+)$", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
-    return int(found[1], 8) if found else 0o077
 
 
 def temporary_of(path: Path) -> Path:

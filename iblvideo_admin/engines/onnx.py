@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 from iblvideo_admin.engines import answers, cuda_device
-from iblvideo_admin.engines.conversion import cache
-from iblvideo_admin.engines.conversion.network import FRAMES, POINTS
+from iblvideo_admin.engines.conversion import FRAMES, POINTS, cache
 from iblvideo_admin.engines.tensorflow1_sidecar import LARGE, Turns
 from iblvideo_admin.engines.weights import NetworkFiles
 from iblvideo_admin.errors import UserError

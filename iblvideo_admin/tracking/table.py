@@ -15,15 +15,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import sha256, sync, sync_folder, write_json
+from iblvideo_admin.files import refusals, sha256, sync, sync_folder, write_json
 from iblvideo_admin.rigs import Camera
 from iblvideo_admin.sessions import Video
 
@@ -38,23 +36,12 @@ def columns(camera: Camera) -> list[str]:
     return [f"{point}_{what}" for point in camera.points for what in _OF_A_POINT]
 
 
-@contextmanager
-def _refusals(folder: Path) -> Iterator[None]:
-    """Turn the file system's refusals into errors that name the folder."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError("disk.full", f"there is no room left for {folder}") from error
-        raise UserError("output.not_writable", f"{folder} cannot be written: {error.strerror}") from error
-
-
 def prepare(video: Video) -> None:
     """Make sure, before any work, that the output folder can be written; remove what a crash left there.
 
     Raises ``output.not_writable`` or ``disk.full``.
     """
-    with _refusals(video.alf):
+    with refusals(video.alf, "output.not_writable"):
         video.work.mkdir(parents=True, exist_ok=True)
         _remove_stale(video)
         probe = video.work / f"{video.camera.name}-probe.tmp"
@@ -82,7 +69,7 @@ def deliver(
     temporary = video.work / f"{video.camera.name}-table.tmp"
     readable = video.work / f"{video.camera.name}-provenance"
     placed = True
-    with _refusals(video.alf):
+    with refusals(video.alf, "output.not_writable"):
         try:
             with open(temporary, "wb") as file:
                 _write(file, video.camera, blocks, provenance)
@@ -139,7 +126,7 @@ def copy_provenance(video: Video) -> None:
     provenance = provenance_of(video.table)
     if provenance is None:
         return
-    with _refusals(video.alf):
+    with refusals(video.alf, "output.not_writable"):
         about = {"table": {"name": video.table.name, "sha256": sha256(video.table)}}
         readable = video.work / f"{video.camera.name}-provenance"
         write_json(readable, {**provenance, **about})

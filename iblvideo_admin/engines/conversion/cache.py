@@ -7,18 +7,14 @@ a file that is not as it was written is made again.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from iblvideo_admin.engines.weights import NetworkFiles
-from iblvideo_admin.errors import UserError
-from iblvideo_admin.files import make_alike, read_json, replace_with, sha256
+from iblvideo_admin.files import make_alike, read_json, refusals, replace_with, sha256
 
 WAY = 1  # of converting: counted up when the same snapshot gives another graph
 
@@ -40,7 +36,7 @@ class Converted:
 
     def note(self, compared: dict[str, Any]) -> None:
         """Keep what a comparison gave.  Raises ``state.not_usable`` or ``disk.full``."""
-        with _refusals(self.path.parent):
+        with refusals(self.path.parent, "state.not_usable"):
             _tell(self.path, {**self.about, "compared": compared})
 
 
@@ -58,7 +54,7 @@ def get(network: NetworkFiles, folder: Path) -> Converted:
 
     data = convert(network.name, network.snapshot, description).SerializeToString()
     about = {"sha256": hashlib.sha256(data).hexdigest(), "network": network.name, "net_type": network.net_type}
-    with _refusals(folder):
+    with refusals(folder, "state.not_usable"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         make_alike(folder)  # whoever comes first, root perhaps: the service must be able to go on there
         replace_with(path, data)
@@ -68,17 +64,6 @@ def get(network: NetworkFiles, folder: Path) -> Converted:
 
 def _tell(path: Path, about: dict[str, Any]) -> None:
     replace_with(_beside(path), json.dumps(about, indent=1).encode() + b"\n")
-
-
-@contextmanager
-def _refusals(folder: Path) -> Iterator[None]:
-    """Turn the file system's refusals into errors that name the folder."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError("disk.full", f"there is no room left for converted networks in {folder}") from error
-        raise UserError("state.not_usable", f"{folder} cannot be written: {error.strerror}") from error
 
 
 def _is_whole(path: Path, about: dict[str, Any]) -> bool:

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from iblvideo_admin.engines.conversion import backbones, checkpoint
+from iblvideo_admin.engines.conversion import FRAMES, POINTS, backbones, checkpoint
 from iblvideo_admin.engines.conversion.backbones import Grey
 from iblvideo_admin.engines.conversion.graph import Graph, image, integers
 from iblvideo_admin.errors import UserError
 
-FRAMES, POINTS = "frames", "points"
 # what DeepLabCut's defaults (pose_cfg) say where a network's description does not
 _DEFAULTS: dict[str, Any] = {
     "stride": 8.0,

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from iblvideo_admin.engines.conversion import compare, network
+from iblvideo_admin.engines.conversion import FRAMES, compare, network
 from iblvideo_admin.errors import UserError
 
 LONG = ("resnet_101", "resnet_152")
@@ -34,7 +34,7 @@ def test_it_is_the_same_network(kind: str) -> None:
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     for name, size in made_up.SIZES.items():
         right = np.array(wanted[name], np.float32)
-        (found,) = session.run(None, {network.FRAMES: made_up.pictures(size)})
+        (found,) = session.run(None, {FRAMES: made_up.pictures(size)})
         assert found.shape == right.shape == (size[0], made_up.POINTS, 3)
         assert ((right[..., 2] > compare.JUDGED[0]) & (right[..., 2] < compare.JUDGED[1])).all()
         assert np.abs(found - right)[..., :2].max() <= compare.LARGEST_PX, name
