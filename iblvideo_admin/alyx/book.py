@@ -85,7 +85,8 @@ class Book:
             self.ledger.change("DELETE FROM outbox WHERE task = ?", (task,))
             self.ledger.change("DELETE FROM task_cameras WHERE task = ?", (task,))
             self.ledger.change(
-                "INSERT INTO tasks VALUES (?, ?, ?, ?, ?, 'claiming', ?, '', '') ON CONFLICT (id) DO UPDATE SET"
+                "INSERT INTO tasks (id, place, name, session, nonce, phase, since)"
+                " VALUES (?, ?, ?, ?, ?, 'claiming', ?) ON CONFLICT (id) DO UPDATE SET"
                 " nonce = excluded.nonce, place = excluded.place,"
                 " phase = 'claiming', since = excluded.since, because = ''",
                 (task, self.place, name, session, nonce, time.time()),
@@ -116,7 +117,7 @@ class Book:
     def add_camera(self, camera: TaskCamera) -> None:
         """A camera of a task."""
         self.ledger.change(
-            "INSERT OR REPLACE INTO task_cameras VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO task_cameras (task, camera, job, made, code, message) VALUES (?, ?, ?, ?, ?, ?)",
             (camera.task, camera.camera, camera.job, camera.made, camera.code, camera.message),
         )
 
@@ -194,7 +195,8 @@ class Book:
     def note(self, name: str, value: Any) -> None:
         """Remember something about this place."""
         self.ledger.change(
-            "INSERT OR REPLACE INTO alyx VALUES (?, ?, ?)", (f"{name} {self.place}", time.time(), json.dumps(value))
+            "INSERT OR REPLACE INTO alyx (name, since, value) VALUES (?, ?, ?)",
+            (f"{name} {self.place}", time.time(), json.dumps(value)),
         )
 
     def noted(self, name: str) -> tuple[float, Any] | None:

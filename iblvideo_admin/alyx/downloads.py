@@ -69,7 +69,7 @@ class Download:
             raise UserError("download.damaged", f"{remote.url}: size or md5 is not what Alyx says")
         # the ledger first: what it does not hold is never removed, whoever put it there
         book.ledger.change(
-            "INSERT OR REPLACE INTO downloads VALUES (?, ?, ?, ?, ?, NULL)",
+            "INSERT OR REPLACE INTO downloads (path, task, md5, identity, since) VALUES (?, ?, ?, ?, ?)",
             (str(video.path), self.task.id, remote.md5, _identity(target), time.time()),
         )
         with suppress(FileExistsError):  # somebody copied it there meanwhile: that one is theirs

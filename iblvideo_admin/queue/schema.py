@@ -8,12 +8,16 @@ from importlib import resources
 
 from iblvideo_admin.errors import UserError
 
-MIGRATIONS = ("schema_1.sql", "schema_2.sql", "schema_3.sql")
+MIGRATIONS = ("schema_1.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql")
 
 
 def is_current(db: sqlite3.Connection) -> bool:
-    """Whether nothing is to be done: then a ledger that somebody else is writing to can be read at once."""
-    return _version(db) == len(MIGRATIONS)
+    """Whether nothing is to be done: then a ledger that somebody else is writing to can be read at once.
+
+    So it is, too, where a newer version has only added what this one need not know: a server may be led back.
+    """
+    version, known = _version(db), len(MIGRATIONS)
+    return version == known or (version > known and _oldest_reader(db) <= known)
 
 
 def is_new(db: sqlite3.Connection) -> bool:
@@ -22,7 +26,7 @@ def is_new(db: sqlite3.Connection) -> bool:
 
 
 def migrate(db: sqlite3.Connection, name: str) -> None:
-    """Bring the file up to date, inside the caller's transaction.  Raises ``state.not_usable`` for a newer one."""
+    """Bring the file up to date, inside the caller's transaction.  Raises ``state.not_usable``: it is too new."""
     version = _version(db)
     if version > len(MIGRATIONS):
         raise UserError(
@@ -39,6 +43,14 @@ def migrate(db: sqlite3.Connection, name: str) -> None:
 def _version(db: sqlite3.Connection) -> int:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     return int(version)
+
+
+def _oldest_reader(db: sqlite3.Connection) -> int:
+    """The schema from which on a program can use this ledger."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'readers'").fetchone():
+        return _version(db)
+    (oldest,) = db.execute("SELECT max(oldest) FROM readers").fetchone()
+    return int(oldest)
 
 
 def _statements(script: str) -> Iterator[str]:

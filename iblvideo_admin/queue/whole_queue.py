@@ -94,7 +94,8 @@ class WholeQueue(Database):
         """Say that this process has a device, and why it does nothing there."""
         with self.transaction():
             self._db.execute(
-                "INSERT INTO devices VALUES (?, ?, ?, ?) ON CONFLICT (device) DO UPDATE SET"
+                "INSERT INTO devices (device, pid, since, reason) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (device) DO UPDATE SET"
                 " pid = excluded.pid, since = excluded.since, reason = excluded.reason",
                 (device, os.getpid(), time.time(), reason),
             )
@@ -111,7 +112,10 @@ class WholeQueue(Database):
             self.hold(True, f"the ledger was made anew from {len(jobs)} folders; look at `iblvideo-admin queue list`")
 
     def _note(self, number: int | None, status: str, why: str) -> None:
-        self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (time.time(), number, status, who(), why))
+        self._db.execute(
+            "INSERT INTO events (time, job, status, who, why) VALUES (?, ?, ?, ?, ?)",
+            (time.time(), number, status, who(), why),
+        )
         if next(self._rows("SELECT count(*) FROM events WHERE job IS ?", (number,)))[0] >= EVENTS_KEPT + _TRIM_EVERY:
             self._db.execute(
                 "DELETE FROM events WHERE job IS ? AND rowid NOT IN"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -139,16 +138,6 @@ def test_hold_and_release_the_queue(tmp_path: Path) -> None:
         assert ledger.held() is None
 
 
-def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
-    with Ledger(tmp_path):
-        pass
-    with sqlite3.connect(tmp_path / "ledger.sqlite") as db:
-        db.execute("PRAGMA user_version = 99")
-    with pytest.raises(UserError, match="newer") as caught:
-        Ledger(tmp_path)
-    assert caught.value.code == "state.not_usable"
-
-
 def test_a_damaged_ledger_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_text("no database" * 100)
     with pytest.raises(UserError) as caught:
@@ -160,35 +149,6 @@ def test_an_unknown_job(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger, pytest.raises(UserError) as caught:
         ledger.job(5)
     assert caught.value.code == "queue.job_unknown"
-
-
-def from_dump(folder: Path, number: int) -> Ledger:
-    """A ledger of an older schema, from the text in which a release of that time has left it."""
-    dump = (Path(__file__).parent / f"ledger_{number}.sql").read_text()
-    with sqlite3.connect(folder / "ledger.sqlite") as db:
-        db.executescript(dump)
-    return Ledger(folder)
-
-
-def test_a_ledger_of_schema_1_still_opens(tmp_path: Path) -> None:
-    with from_dump(tmp_path, 1) as ledger:
-        assert [job.state.status for job in ledger.jobs()] == ["Complete", "Errored", "Held"]
-        assert ledger.job(2).state == Errored(20.0, "video.corrupt", "m", "r")
-        assert [ledger.job(number).deaths for number in (1, 2, 3)] == [0, 0, 0]
-        assert ledger.last("Complete") == ledger.job(1), "its columns are filled from what the state says"
-        assert ledger.seen() and ledger.held() is None
-
-
-def test_a_ledger_of_schema_2_still_opens(tmp_path: Path) -> None:
-    with from_dump(tmp_path, 2) as ledger:
-        wanted = ["Waiting", "Complete", "Errored", "Held", "Started", "Abandoned"]
-        assert [job.state.status for job in ledger.jobs()] == wanted
-        assert ledger.job(3).acknowledged == 40.0 and ledger.job(6).pruned == 50.0
-        assert (ledger.job(4).attempts, ledger.job(4).deaths) == (2, 2)
-        assert ledger.job(4).state == Held(32.0, "its process died 2 times", 0.0, "job.died")
-        assert ledger.wishes() == {5} and ledger.job(5).state == Started(20.0, 4711, "GPU-a", "w")
-        assert ledger.devices()[0].reason == "others use it"
-        assert ledger.held() is None, "the hold has ended by itself, long ago"
 
 
 @settings(max_examples=50)

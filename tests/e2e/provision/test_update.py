@@ -41,6 +41,23 @@ def checkout(folder: Path, version: str, **changed: str) -> Path:
     return folder
 
 
+def later(folder: Path) -> Path:
+    """That checkout with what a later version brings: a setting and a table that today's knows nothing of."""
+    package = folder / "iblvideo_admin"
+    settings = (package / "settings.py").read_text()
+    (package / "settings.py").write_text(
+        settings.replace(
+            "    sources: tuple", '    brand_new: bool = _described(False, "whatever")\n    sources: tuple'
+        )
+    )
+    with (folder / "roles/iblvideo_admin/templates/config.toml.j2").open("a") as file:
+        file.write("brand_new = true\n")
+    with (package / "queue/schema.py").open("a") as file:
+        file.write('\n\nMIGRATIONS = (*MIGRATIONS, "schema_later.sql")\n')
+    (package / "queue/schema_later.sql").write_text("CREATE TABLE brand_new (value TEXT);\n")
+    return folder
+
+
 def in_use(host: Host, folder: str = CLI) -> str:
     return host.ssh("readlink", f"{folder}/current").stdout.strip()
 
@@ -58,28 +75,32 @@ def test_update_and_back(converged: Converged, recording: Path, tmp_path: Path) 
         told(host, "queue", "release")
     before = in_use(host)
     drop(host, recording, "KS001/2026-02-01/001")
-    said = of(converged, checkout(tmp_path / "next", "9.9.0")).play("playbooks/update.yml").good()
+    said = of(converged, later(checkout(tmp_path / "next", "9.9.0"))).play("playbooks/update.yml").good()
     print(f"update {said.seconds:.0f} s")
     assert in_use(host).startswith("9.9.0+") and in_use(host) != before
     assert host.ssh("iblvideo-admin", "--version").stdout.strip().endswith("9.9.0")
     assert not told(host, "status")["data"]["held"]
+    assert told(host, "config", "show")["data"]["settings"]["brand_new"] is True
     wait_for(host, "KS001/2026-02-01/001")
     back = converged.site.play("playbooks/rollback.yml", rollback_parts=["cli"]).good()
     print(f"rollback {back.seconds:.0f} s")
     assert in_use(host) == before
     assert not told(host, "status")["data"]["held"]
+    drop(host, recording, "KS001/2026-02-02/001")
+    wait_for(host, "KS001/2026-02-02/001")
 
 
 def test_an_update_that_fails_leaves_what_was(converged: Converged, tmp_path: Path) -> None:
     host, before = converged.host, in_use(converged.host)
     earlier = host.ssh("readlink", f"{CLI}/previous").stdout
     broken = {"iblvideo_admin/gpu/check.py": "\n\nraise RuntimeError('broken')\n"}
-    said = of(converged, checkout(tmp_path / "broken", "9.9.1", **broken)).play("playbooks/update.yml")
+    said = of(converged, later(checkout(tmp_path / "broken", "9.9.1", **broken))).play("playbooks/update.yml")
     said.failed("The update failed, and this server is back at what it had before", before)
     assert in_use(host) == before
     assert host.ssh("readlink", f"{CLI}/previous").stdout == earlier, "a rollback would lead to what failed"
     assert host.ssh("systemctl", "is-active", "iblvideo-admin").stdout.strip() == "active"
     assert not told(host, "status")["data"]["held"]
+    assert "brand_new" not in (host.root / "etc/iblvideo-admin/config.toml").read_text()
 
 
 def test_somebody_elses_hold_stays(converged: Converged) -> None:
