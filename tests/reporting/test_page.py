@@ -152,6 +152,10 @@ def test_paper_and_narrow_windows(browser: Any, path: Path, tmp_path: Path) -> N
     opened.page.pdf(path=str(tmp_path / "report.pdf"), prefer_css_page_size=True)
     assert (tmp_path / "report.pdf").stat().st_size > 20_000
     assert not opened.page.locator(".tools").is_visible() and opened.said == []
+    # paper is as wide as any window, and a heading that is a button is not repeated on the next page
+    heads = opened.page.locator("#table > thead > tr > th").all()
+    assert [head.evaluate("e => getComputedStyle(e).display") for head in heads] == ["table-cell"] * 10
+    assert opened.page.locator("#table th button").first.evaluate("e => getComputedStyle(e).display") == "contents"
 
 
 def test_without_script_the_table_is_there(browser: Any, path: Path) -> None:
