@@ -5,79 +5,19 @@ from __future__ import annotations
 import ctypes.util
 import os
 import shutil
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from gpu.stub_host import Host, real
 from stand_ins import cuda_libraries as stubs
 
 from iblvideo_admin.gpu import cudnn, elf
 from iblvideo_admin.gpu.checks import libraries
-from iblvideo_admin.gpu.checks.base import Context, Finding
-from iblvideo_admin.gpu.inventory import Inventory
 from iblvideo_admin.gpu.libraries import CACHE, Loader
 from iblvideo_admin.gpu.sysroot import Sysroot
-from iblvideo_admin.settings import Settings
-
-SYSTEM = "usr/lib/x86_64-linux-gnu"
-
-
-class Host:
-    """A host below a folder: CUDA, the driver's library, and an environment with TensorFlow's files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.root = folder, folder / "root"
-        self.cuda, self.system = self.root / "usr/local/cuda-10.0", self.root / SYSTEM
-        self.lib64, self.cupti = self.cuda / "lib64", self.cuda / "extras/CUPTI/lib64"
-        self.environment = folder / "env"
-        self.tensorflow = self.environment / "lib/python3.7/site-packages/tensorflow"
-
-    def check(self, driver: str | None = stubs.DRIVER_VERSION, cuda_root: str | None = None) -> Finding:
-        settings = Settings(
-            dlc_python=self.environment / "bin/python", cuda_root=Path(cuda_root) if cuda_root else None
-        )
-        return libraries.check(Context(settings, stubs.TOOLCHAIN, Inventory((), driver), Sysroot(self.root)))
-
-    def write(self, absolute: str, content: str | bytes) -> None:
-        path = self.root / absolute.lstrip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-    def cached(self, paths: dict[str, str]) -> None:
-        """An /etc/ld.so.cache with these names and places, as ldconfig writes it."""
-        strings, entries = b"", b""
-        start = 48 + 24 * len(paths)
-        for name, path in paths.items():
-            entries += struct.pack("<iIIIQ", 0x303, start + len(strings), start + len(strings) + len(name) + 1, 0, 0)
-            strings += f"{name}\0{path}\0".encode()
-        head = b"glibc-ld.so.cache1.1" + struct.pack("<II", len(paths), len(strings)) + bytes(20)
-        self.write(CACHE, head + entries + strings)
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not shutil.which("cc"):
-        pytest.fail("there is no C compiler to make the stubs with") if os.environ.get("CI") else pytest.skip("no cc")
-    host = Host(tmp_path_factory.mktemp("host"))
-    stubs.toolkit(host.cuda)
-    libcuda = stubs.driver(host.system)
-    stubs.tensorflow(host.environment, host.cuda, libcuda)
-    stubs.library(host.folder / "other/libcublas.so.10")
-    stubs.library(host.folder / "other/libgomp.so.1")
-    return host.folder
-
-
-@pytest.fixture
-def host(template: Path, tmp_path: Path) -> Host:
-    shutil.copytree(template, tmp_path / "host", symlinks=True)
-    return Host(tmp_path / "host")
 
 
 def test_a_working_host(host: Host) -> None:
@@ -89,10 +29,6 @@ def test_a_working_host(host: Host) -> None:
     # a CUDA that somebody has put elsewhere
     host.cuda.rename(host.folder / "mine")
     assert host.check(cuda_root=str(host.folder / "mine")).status == "pass"
-
-
-def real(path: Path) -> Path:
-    return Path(os.path.realpath(path))
 
 
 def pretend(host: Host) -> None:
@@ -337,90 +273,6 @@ def test_ldd_agrees(host: Host) -> None:
         if arrow and name.strip() in library.needed:
             found = loader.find(name.strip()).path
             assert os.path.realpath(str(found)) == os.path.realpath(path.split(" (")[0].strip()), line
-
-
-@pytest.fixture(scope="module")
-def harmed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Host:
-    """One host for many corruptions: each is undone before the next."""
-    folder = tmp_path_factory.mktemp("harmed") / "host"
-    shutil.copytree(template, folder, symlinks=True)
-    return Host(folder)
-
-
-def corrupted(content: bytes, changes: list[tuple[float, bytes]], length: float) -> bytes:
-    """Some bytes overwritten, in the headers above all, and the end cut off."""
-    new = bytearray(content)
-    for where, what in changes:
-        at = int(where**4 * len(new))
-        new[at : at + len(what)] = what
-    return bytes(new[: int(length * len(new))])
-
-
-DAMAGED = {
-    "libcudart": "root/usr/local/cuda-10.0/lib64/libcudart.so.10.0",
-    "libcudnn": "root/usr/local/cuda-10.0/lib64/libcudnn.so.7",
-    "libcuda": f"root/{SYSTEM}/libcuda.so.1",
-    "framework": f"env/lib/python3.7/site-packages/tensorflow/{libraries.TENSORFLOW[0]}",
-    "pywrap": f"env/lib/python3.7/site-packages/tensorflow/{libraries.TENSORFLOW[1]}",
-    "header": "root/usr/local/cuda-10.0/include/cudnn.h",
-    "version": "root/usr/local/cuda-10.0/version.txt",
-    "cache": f"root{CACHE}",
-    "conf": "root/etc/ld.so.conf",
-}
-damages = {
-    "what": st.sampled_from(sorted(DAMAGED)),
-    "changes": st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=12)), max_size=4),
-    "length": st.sampled_from([1.0, 1.0, 1.0, 0.99, 0.7, 0.1, 0.0]),
-}
-
-
-def never_passes_unread(host: Host, what: str, changes: list[tuple[float, bytes]], length: float) -> None:
-    host.cached({"libcuda.so.1": f"/{SYSTEM}/libcuda.so.1", "libz.so.1": "/lib/libz.so.1"})
-    host.write("/etc/ld.so.conf", "include /etc/ld.so.conf.d/*.conf\n/usr/local/lib\n")
-    path = real(host.folder / DAMAGED[what])
-    content = path.read_bytes()
-    try:
-        path.write_bytes(corrupted(content, changes, length))
-        found = host.check()
-        assert found.status in ("pass", "warn", "fail", "skip")
-        if found.status != "pass":
-            return
-        if what == "header":
-            assert cudnn.header_version(host.cuda) == 7605
-        elif what == "version":
-            assert path.read_bytes().strip().startswith(b"CUDA Version 10.0.")
-        elif what in ("framework", "pywrap"):
-            assert length == 1.0 and elf.read(path)
-        elif what.startswith("lib"):
-            assert length == 1.0 and elf.read(path).soname == Path(DAMAGED[what]).name
-    finally:
-        path.write_bytes(content)
-
-
-slow = [HealthCheck.too_slow]
-
-
-@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=slow)
-@given(**damages)
-def test_what_is_damaged_never_passes_unread(harmed: Host, what: str, changes: list, length: float) -> None:
-    never_passes_unread(harmed, what, changes, length)
-
-
-@pytest.mark.full
-@pytest.mark.timeout(900)
-@hypothesis_settings(max_examples=1000, deadline=None, suppress_health_check=slow)
-@given(**damages)
-def test_a_thousand_damages(harmed: Host, what: str, changes: list, length: float) -> None:
-    never_passes_unread(harmed, what, changes, length)
-
-
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=slow)
-@given(changes=damages["changes"], length=st.floats(0, 1))
-def test_damaged_headers_are_one_kind_of_error(harmed: Host, changes: list, length: float) -> None:
-    path = harmed.folder / "damaged.so"
-    path.write_bytes(corrupted(real(harmed.lib64 / "libcublas.so.10.0").read_bytes(), changes, length))
-    with suppress(elf.BrokenLibraryError):
-        assert elf.read(path)
 
 
 def test_a_driver_whose_version_is_no_version_is_not_compared(host: Host) -> None:

@@ -16,6 +16,7 @@ import yaml
 from iblvideo_admin.engines.weights import NetworkFiles
 from iblvideo_admin.rigs import CAMERAS, NETWORKS
 from iblvideo_admin.sessions import Video
+from iblvideo_admin.tracking import table
 
 # x264 without loss, several groups of pictures, B-frames: what was written is what must be read
 LOSSLESS = {"qp": "0", "preset": "ultrafast", "g": "12", "bf": "2", "b-adapt": "0"}
@@ -178,3 +179,11 @@ def module_numbered() -> Callable[[int, tuple[int, int]], list[np.ndarray]]:
 def fake_engine_class() -> type[FakeEngine]:
     """The same as ``fake_engine``, for tests that hypothesis calls many times."""
     return FakeEngine
+
+
+@pytest.fixture
+def video(session_video: Callable[..., Video]) -> Video:
+    """Of the left camera, ready to get a table."""
+    video = session_video("left")
+    table.prepare(video)
+    return video

@@ -3,93 +3,19 @@
 And any frame by number, exactly, whatever the timestamps, the groups of pictures and the container.
 """
 
-import contextlib
-import shutil
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tracking.decoders import b_frames, ffmpeg_rows, noisy, one_thread, same_as_ffmpeg, same_rows
+from tracking.videos import Writer
 
-from iblvideo_admin.tracking import luma, seeking
 from iblvideo_admin.tracking.video import Reader
-
-SHAPE = (48, 64)
-Writer = Callable[..., Path]
-Numbered = Callable[[int, tuple[int, int]], list[np.ndarray]]
-FFMPEG = shutil.which("ffmpeg")
-
-
-def one_thread(path: Path) -> np.ndarray:
-    """The first plane of every frame as a single-threaded decode gives them, (frames, height, width) uint8."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "NONE"
-        return np.stack([luma.plane(frame).copy() for frame in container.decode(stream)])
-
-
-def ffmpeg_rows(path: Path, pixel_format: str) -> np.ndarray:
-    """The first plane of every frame as the ffmpeg command writes them, not turned and not re-timed."""
-    if FFMPEG is None:
-        pytest.skip("there is no ffmpeg command")
-    command = [FFMPEG, "-nostdin", "-v", "error", "-noautorotate", "-i", str(path), "-map", "0:v:0"]
-    command += ["-fps_mode", "passthrough", "-pix_fmt", pixel_format, "-f", "rawvideo", "-"]
-    content = subprocess.run(command, capture_output=True, check=True).stdout
-    info = Reader(path).info
-    frames = one_thread(path).shape[0]
-    rows = np.frombuffer(content, np.uint8).reshape(frames, -1)
-    return rows[:, : info.height * info.width].reshape(frames, info.height, info.width)
-
-
-def same_rows(path: Path, count: int) -> Reader:
-    """The reader's frames are both oracles' and its frames by number are its own; the reader after that."""
-    reader = Reader(path)
-    rows = np.stack([frame.copy() for frame in reader.frames()])
-    assert len(rows) == count
-    np.testing.assert_array_equal(rows, one_thread(path))
-    for numbers in (range(count), range(0, count, 7), (count - 1,), (count // 2,), (0, count - 1)):
-        seen = {number: frame.copy() for number, frame in reader.frames_at(numbers)}
-        assert list(seen) == sorted(set(numbers))
-        for number, frame in seen.items():
-            np.testing.assert_array_equal(frame, rows[number], err_msg=f"frame {number}")
-    return reader
-
-
-def same_as_ffmpeg(path: Path, within: int = 0) -> None:
-    reader = Reader(path)
-    rows = np.stack([frame.copy() for frame in reader.frames()])
-    theirs = ffmpeg_rows(path, luma.eight_bit(reader.info.pixel_format))
-    assert np.abs(rows.astype(int) - theirs).max() <= within
-
-
-def noisy(count: int, shape: tuple[int, int] = SHAPE, seed: int = 2) -> Iterator[np.ndarray]:
-    """A moving texture under noise, so that every kind of frame differs and refers to others."""
-    generator = np.random.default_rng(seed)
-    texture = generator.integers(20, 230, (shape[0] + count, shape[1] + count))
-    for number in range(count):
-        part = texture[number : number + shape[0], number // 2 : number // 2 + shape[1]]
-        yield np.clip(part + generator.normal(0, 5, shape), 0, 255).astype(np.uint8)
-
-
-def restamped(source: Path, target: Path, stamps: Callable[[int, int, int], tuple[int, int]], **options: Any) -> Path:
-    """A copy of a video's packets with other timestamps: ``stamps(number, pts, dts)`` in ticks of 1/1000 s."""
-    with av.open(str(source)) as old, av.open(str(target), "w", **options) as new:
-        stream = new.add_stream_from_template(old.streams.video[0])
-        for number, packet in enumerate(p for p in old.demux(video=0) if p.size):
-            assert packet.pts is not None and packet.dts is not None
-            scale = packet.time_base * 1000
-            packet.pts, packet.dts = stamps(number, round(packet.pts * scale), round(packet.dts * scale))
-            packet.time_base, packet.stream = Fraction(1, 1000), stream
-            new.mux(packet)
-    return target
-
 
 # ------------------------------------------------------------------------------------ groups of pictures
 
@@ -134,85 +60,6 @@ def test_packets_that_are_no_pictures(tmp_path: Path, video_writer: Writer) -> N
     except (av.error.FFmpegError, ValueError):
         pytest.skip("this PyAV has no VP8 encoder")
     same_rows(path, 60)
-
-
-# ------------------------------------------------------------------------------------ timestamps
-
-
-def b_frames(path: Path, video_writer: Writer, count: int = 60) -> Path:
-    return video_writer(path, noisy(count), options={"crf": "25", "g": "20", "bf": "3", "b-adapt": "0"})
-
-
-def plain(path: Path, video_writer: Writer, count: int = 60) -> Path:
-    return video_writer(path, noisy(count), options={"crf": "25", "g": "20", "bf": "0"})
-
-
-@pytest.mark.parametrize("ending", ["mp4", "mkv"])
-@pytest.mark.parametrize("source", [plain, b_frames])
-def test_a_rate_that_varies(tmp_path: Path, video_writer: Writer, source: Any, ending: str) -> None:
-    """Twice as slow after a second."""
-    old = source(tmp_path / "old.mp4", video_writer)
-
-    def slower(_: int, pts: int, dts: int) -> tuple[int, int]:
-        return tuple(time if time < 1000 else 2 * time - 1000 for time in (pts, dts))  # type: ignore[return-value]
-
-    path = restamped(old, tmp_path / f"v.{ending}", slower)
-    same_rows(path, 60)
-    same_as_ffmpeg(path)
-
-
-@pytest.mark.parametrize("ending", ["mp4", "mkv"])
-@pytest.mark.parametrize("source", [plain, b_frames])
-def test_repeated_timestamps(tmp_path: Path, video_writer: Writer, source: Any, ending: str) -> None:
-    """Two frames at a time: no timestamp names a frame."""
-    old = source(tmp_path / "old.mp4", video_writer)
-    path = restamped(old, tmp_path / f"v.{ending}", lambda _, pts, dts: (pts // 67 * 67 + 67, dts))
-    assert len({packet.pts for packet in av.open(str(path)).demux(video=0)}) < 50
-    same_rows(path, 60)
-    same_as_ffmpeg(path)
-
-
-def test_timestamps_that_hide_the_b_frames(tmp_path: Path, video_writer: Writer) -> None:
-    """As programs write them that know only the order of decoding."""
-    old = b_frames(tmp_path / "old.mp4", video_writer)
-    path = restamped(old, tmp_path / "v.mkv", lambda number, pts, dts: (33 * number, 33 * number))
-    reader = same_rows(path, 60)
-    assert reader.index.rank is None
-    same_as_ffmpeg(path)
-
-
-def test_negative_timestamps_and_what_an_edit_list_hides(tmp_path: Path, video_writer: Writer) -> None:
-    """Cut without encoding: the file holds the whole group, and an edit list tells where to begin."""
-    old = b_frames(tmp_path / "old.mp4", video_writer)
-    path = restamped(old, tmp_path / "v.mp4", lambda number, pts, dts: (pts - 1000, dts - 1000))
-    assert 0 < Reader(path).index.outside < 30  # and whole groups before are not even read
-    reader = same_rows(path, 30)
-    reader.require_whole(30)
-    assert reader.pictures == 30
-    assert reader.warnings == [
-        "frames outside the file's edit list, without a row: 30",
-        "the container lists 60 frames, 30 were decoded",
-    ]
-    same_as_ffmpeg(path)
-
-
-def test_a_beginning_that_refers_to_what_was_cut_off(tmp_path: Path, video_writer: Writer) -> None:
-    """The decoder does not show the first pictures of an open group, so they are no rows."""
-    options = {"crf": "25", "x264-params": "open-gop=1:keyint=20:bframes=3:b-adapt=0:scenecut=0"}
-    old = video_writer(tmp_path / "old.mp4", noisy(80), options=options)
-    path = tmp_path / "v.mkv"
-    with av.open(str(old)) as source, av.open(str(path), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        keys = 0
-        for packet in source.demux(video=0):
-            keys += packet.is_keyframe
-            if packet.size and keys > 1:
-                packet.stream = stream
-                target.mux(packet)
-    count = len(one_thread(path))
-    assert count < Reader(path).index.pictures
-    same_rows(path, count)
-    same_as_ffmpeg(path)
 
 
 # ------------------------------------------------------------------------------------ pixels
@@ -334,71 +181,3 @@ def test_any_size_any_groups(
         assert list(seen) == [number for number in numbers if number < count]
         for number, frame in seen.items():
             np.testing.assert_array_equal(frame, rows[number])
-
-
-# ------------------------------------------------------------------------------------ what seeking decodes
-
-
-def test_only_what_is_needed_is_decoded(tmp_path: Path, video_writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the keyframe before the wanted frame to its own packet, others' B-frames skipped."""
-    options = {"crf": "25", "x264-params": "bframes=3:b-adapt=0:b-pyramid=none:keyint=20:scenecut=0"}
-    path = video_writer(tmp_path / "v.mp4", noisy(100), options=options)
-    given_to_decoder: list[bool] = []
-    shown: list[int] = []
-    real = seeking._Source._decoded
-
-    def watched(self: Any, packet: Any) -> Any:
-        given_to_decoder.append(packet is not None)
-        frames = real(self, packet)
-        shown.extend(frame.pts for frame in frames)
-        return frames
-
-    monkeypatch.setattr(seeking._Source, "_decoded", watched)
-    assert [number for number, _ in Reader(path).frames_at([52])] == [52]
-    assert sum(given_to_decoder) <= 13
-    assert len(shown) <= 5  # the keyframe, three P-frames and the wanted one
-
-
-def test_where_the_container_seeks_to_nonsense(
-    tmp_path: Path, video_writer: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Then the packets are read from the first on: the numbers stay right."""
-    path = b_frames(tmp_path / "v.mp4", video_writer)
-    monkeypatch.setattr(seeking._Source, "_landed", lambda self, key, first: (-1, iter(())))
-    same_rows(path, 60)
-
-
-def test_an_error_among_the_last_packets_hides_no_frames(tmp_path: Path, video_writer: Writer) -> None:
-    """Threads still hold frames then, which PyAV gives up: what one thread yields counts."""
-    path = b_frames(tmp_path / "v.mp4", video_writer)
-    with av.open(str(path)) as container:
-        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
-    content = bytearray(path.read_bytes())
-    for place, size in packets[-2:]:
-        assert place is not None
-        content[place : place + size] = b"\xff" * size
-    path.write_bytes(content)
-    rows = []
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "NONE"
-        for packet in container.demux(stream):
-            with contextlib.suppress(av.error.InvalidDataError):
-                rows += [luma.plane(frame).copy() for frame in packet.decode()]
-    reader = Reader(path)
-    np.testing.assert_array_equal(np.stack([frame.copy() for frame in reader.frames()]), np.stack(rows))
-    assert reader.warnings and "the first between frames 5" in reader.warnings[0]
-
-
-def test_a_damaged_frame_is_left_out_of_the_sample(tmp_path: Path, video_writer: Writer) -> None:
-    path = b_frames(tmp_path / "v.mp4", video_writer)
-    with av.open(str(path)) as container:
-        packets = [(p.pos, p.size, p.is_keyframe) for p in container.demux(video=0) if p.size]
-    place, size, _ = next(packet for packet in packets[20:] if packet[2])
-    content = bytearray(path.read_bytes())
-    content[place + 40 : place + size] = bytes(size - 40)
-    path.write_bytes(content)
-    reader = Reader(path)
-    seen = [number for number, _ in reader.frames_at(range(60))]
-    assert seen[:20] == list(range(20)) and seen[-20:] == list(range(40, 60))
-    assert len(seen) < 60

@@ -1,9 +1,7 @@
 """A whole video with an engine that has no networks: the right table, or nothing at all."""
 
 import hashlib
-import shutil
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -11,49 +9,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from PIL import Image
 from scipy.signal import medfilt
+from tracking.telling import FULL, SURE_AT, ramp, sha256, telling
 
 import iblvideo_admin
-from iblvideo_admin.engines import weights
-from iblvideo_admin.errors import UserError
-from iblvideo_admin.rigs import CAMERAS, NETWORKS
+from iblvideo_admin.rigs import CAMERAS
 from iblvideo_admin.sessions import Video
 from iblvideo_admin.tracking import table
 from iblvideo_admin.tracking import track as track_module
 from iblvideo_admin.tracking.track import Progress, track
 
 Frames = Callable[[int, tuple[int, int]], list[np.ndarray]]
-SURE_AT = (300.0, 250.0)
-
-
-def telling(network: str, images: np.ndarray) -> np.ndarray:
-    """Every point sure at one place of the whole frame; in a window, x + row of the point tells the picture's grey."""
-    count = len(NETWORKS[network].points)
-    points = np.zeros((len(images), count, 3))
-    if images.shape[1:] == (512, 640) or images.shape[1:] == (1024, 1280):
-        points[...] = (*SURE_AT, 0.99)
-        return points
-    points[..., 0] = images.mean(axis=(1, 2))[:, None] + np.arange(count)
-    points[..., 1] = np.arange(count)
-    points[..., 2] = 0.5
-    return points
-
-
-def ramp(count: int, shape: tuple[int, int] = (512, 640)) -> list[np.ndarray]:
-    """Evenly grey frames in an order that the median filter changes."""
-    return [np.full(shape, (16 + 37 * number) % 200, np.uint8) for number in range(count)]
-
-
-def left_behind(video: Video) -> list[str]:
-    return [str(path) for path in video.alf.rglob("*") if not path.is_dir()] if video.alf.exists() else []
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-FULL = {"pix_fmt": "yuvj420p", "color_range": 2}
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 23])
@@ -253,144 +219,3 @@ def test_real_frames(
     grey = next(images for name, images in engine.batches)[0]
     wanted = frames[0][146:366, 210:430].astype(float)
     assert np.corrcoef(grey.ravel(), wanted.ravel())[0, 1] > 0.99  # levels beyond the limited range are clipped
-
-
-# --------------------------------------------------------------------------------------------- nothing
-
-
-def refused(code: str, video: Video, engine: Any, weights_dir: Path, **options: Any) -> UserError:
-    with pytest.raises(UserError) as caught:
-        track(video, engine, weights_dir, **options)
-    assert caught.value.code == code
-    assert left_behind(video) == []
-    return caught.value
-
-
-def test_nothing_found(
-    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path, tmp_path: Path
-) -> None:
-    video = session_video("body", ramp(12))
-    engine = fake_engine(lambda network, images: np.zeros((len(images), 1, 3)))
-    error = refused("regions.not_found", video, engine, weights_dir, pictures=tmp_path / "job")
-    picture = tmp_path / "job" / "regions.png"
-    assert str(picture) in error.message
-    assert Image.open(picture).width == 1280
-
-
-def test_a_picture_that_cannot_be_drawn_does_not_hide_the_reason(
-    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "job").write_text("a file where the folder should be")
-    video = session_video("body", ramp(12))
-    engine = fake_engine(lambda network, images: np.zeros((len(images), 1, 3)))
-    refused("regions.not_found", video, engine, weights_dir, pictures=tmp_path / "job")
-
-
-def test_the_engine_dies_in_the_middle(
-    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
-) -> None:
-    video = session_video("body", ramp(60))
-    engine = fake_engine(telling)
-    original, calls = engine.submit, iter(range(10_000))
-
-    def submit(network: str, images: np.ndarray) -> Future[np.ndarray]:
-        if next(calls) == 25:
-            raise UserError("engine.crashed", "it died")
-        return original(network, images)  # type: ignore[no-any-return]
-
-    engine.submit = submit
-    refused("engine.crashed", video, engine, weights_dir)
-
-
-@pytest.mark.parametrize("what", ["wrong size", "no bytes", "text", "cut"])
-def test_videos_that_are_none(
-    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path, what: str
-) -> None:
-    engine = fake_engine(telling)
-    if what == "cut":
-        generator = np.random.default_rng(0)
-        noise = [generator.integers(0, 255, (512, 640)).astype(np.uint8) for _ in range(12)]
-        video = session_video("body", noise, flags="faststart")
-        content = video.path.read_bytes()
-        video.path.write_bytes(content[: len(content) // 2])
-        refused("video.truncated", video, engine, weights_dir)
-        return
-    video = session_video("body", ramp(2, (64, 64)))
-    if what == "wrong size":
-        refused("video.wrong_size", video, engine, weights_dir)
-        assert not video.alf.exists()
-    else:
-        video.path.write_bytes(b"" if what == "no bytes" else b"text " * 1000)
-        refused("video.empty" if what == "no bytes" else "video.corrupt", video, engine, weights_dir)
-    assert engine.loaded == []
-
-
-def test_missing_weights_are_noticed_before_anything_is_started(
-    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
-) -> None:
-    engine = fake_engine(telling)
-    refused("weights.missing", session_video("body", ramp(6)), engine, weights_dir / "nothing")
-    assert engine.loaded == []
-
-
-def test_an_existing_table_stays(
-    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
-) -> None:
-    video = session_video("body", ramp(6))
-    video.alf.mkdir(parents=True)
-    video.table.write_bytes(b"of somebody else")
-    with pytest.raises(FileExistsError):
-        track(video, fake_engine(telling), weights_dir)
-    assert video.table.read_bytes() == b"of somebody else"
-    track(video, fake_engine(telling), weights_dir, replace=True)
-    [kept] = (video.work / "replaced").glob("*/*.pqt")
-    assert kept.read_bytes() == b"of somebody else"
-
-
-def test_networks_of() -> None:
-    assert weights.networks_of(CAMERAS["left"]) == ("roi_detect", "nose_tip", "eye", "paws", "tongue")
-    assert weights.networks_of(CAMERAS["body"]) == ("tail_start",)
-
-
-def test_a_video_that_changes_meanwhile_is_not_delivered(
-    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path
-) -> None:
-    video = session_video("body", ramp(12))
-
-    def growing(network: str, images: np.ndarray) -> np.ndarray:
-        with open(video.path, "ab") as file:
-            file.write(b"more")
-        return telling(network, images)
-
-    with pytest.raises(UserError) as caught:
-        track(video, fake_engine(growing), weights_dir)
-    assert caught.value.code == "video.changed" and caught.value.transient
-    assert left_behind(video) == []
-
-
-@pytest.mark.parametrize("how", ["written", "exchanged", "removed"])
-def test_weights_that_change_meanwhile(
-    session_video: Callable[..., Video], fake_engine: Callable[..., Any], weights_dir: Path, how: str
-) -> None:
-    """What is gone has been read; of what is another, nobody knows which of the two was."""
-    video = session_video("body", ramp(12))
-    [snapshot] = weights_dir.glob("tail-mic-*/dlc-models/*/*/train/*.data-00000-of-00001")
-
-    def changing(network: str, images: np.ndarray) -> np.ndarray:
-        if how == "written":
-            snapshot.write_bytes(b"others")
-        elif how == "exchanged":
-            other = snapshot.with_name("other")
-            other.write_bytes(b"others")
-            other.replace(snapshot)
-        else:
-            shutil.rmtree(weights_dir, ignore_errors=True)
-        return telling(network, images)
-
-    if how == "removed":
-        assert track(video, fake_engine(changing), weights_dir).frames == 12
-        return
-    with pytest.raises(UserError, match="changed while") as caught:
-        track(video, fake_engine(changing), weights_dir)
-    assert caught.value.code == "weights.damaged"
-    assert left_behind(video) == []
