@@ -39,6 +39,16 @@ class Said:
         assert recap, self.text[-3000:]
         return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", recap[1])}
 
+    def changes(self) -> list[str]:
+        """The names of the tasks that changed something, on any host."""
+        tasks = re.split(r"^(?:TASK|RUNNING HANDLER) \[(.*?)\] \**$", self.text, flags=re.MULTILINE)[1:]
+        named = [
+            name for name, said in zip(tasks[::2], tasks[1::2], strict=True) if re.search("^changed: ", said, re.M)
+        ]
+        recaps = [int(number) for number in re.findall(r"\bchanged=(\d+)", self.text)]
+        assert recaps and bool(named) == any(recaps), self.text[-3000:]
+        return named
+
     def good(self) -> Said:
         """Itself, where nothing failed."""
         assert self.returncode == 0, self.text[-6000:]
