@@ -43,7 +43,9 @@ class Said:
         """The names of the tasks that changed something, on any host."""
         tasks = re.split(r"^(?:TASK|RUNNING HANDLER) \[(.*?)\] \**$", self.text, flags=re.MULTILINE)[1:]
         named = [
-            name for name, said in zip(tasks[::2], tasks[1::2], strict=True) if re.search("^changed: ", said, re.M)
+            name
+            for name, said in zip(tasks[::2], tasks[1::2], strict=True)
+            if re.search("^changed: ", said, re.MULTILINE)
         ]
         recaps = [int(number) for number in re.findall(r"\bchanged=(\d+)", self.text)]
         assert recaps and bool(named) == any(recaps), self.text[-3000:]
