@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from iblvideo_admin.queue.whole_queue import Hold
+
 
 def check(verdict: str = "pass", errors: list[dict[str, str]] | None = None, **data: Any) -> dict[str, Any]:
     answer = {"schema": 1, "command": "check-gpu", "exit_code": 0, "errors": errors or [],
@@ -129,7 +131,22 @@ def test_the_table_and_the_sentences(servers: ModuleType) -> None:
 def test_the_status(servers: ModuleType, stdout: str, wanted: tuple[bool, bool, int]) -> None:
     found = servers.status_of({"stdout": stdout})
     assert (found["answers"], found["held"], found["running"]) == wanted
-    assert servers.status_of({}) == {"answers": False, "held": False, "running": 0}
+    assert servers.status_of({}) == {"answers": False, "held": False, "ours": False, "running": 0}
+
+
+@pytest.mark.parametrize(
+    ("held", "ours"),
+    [
+        (str(Hold("iblvideo", 5.0, "ansible-playbook is at work", 9.0)), True),
+        (str(Hold("alice", 5.0, "new cards")), False),
+        (str(Hold("alice", 5.0, "")), False),
+        (None, False),
+    ],
+)
+def test_a_hold_that_an_interrupted_run_left_is_known(servers: ModuleType, held: str | None, ours: bool) -> None:
+    answer = {"stdout": json.dumps({"data": {"held": held, "running": []}})}
+    assert servers.status_of(answer, "ansible-playbook is at work")["ours"] is ours
+    assert not servers.status_of(answer)["ours"]
 
 
 @pytest.mark.parametrize(("result", "wanted"), [

@@ -94,6 +94,18 @@ def test_an_unknown_toolchain_is_answered_with_the_known(play: Play, tmp_path: P
     assert f"wanted is one of: auto, {', '.join(toolchains.names())}" in " ".join(done.stdout.split())
 
 
+@pytest.mark.parametrize(("line", "wanted"), [("0", "0"), ("0,1", "0,1")])
+def test_cards_as_an_inventory_names_them(play: Play, tmp_path: Path, line: str, wanted: str) -> None:
+    """In INI a 0 is a number, and 0,1 a list. `--tags configure` alone knows which version it is about, too."""
+    (tmp_path / "inventory").write_text((ROOT / INVENTORY).read_text() + f"\niblvideo_admin_gpus={line}\n")
+    done = play(
+        "site.yml", "--check", "--diff", "--tags", "base,configure", "--skip-tags", "weights,dlc",
+        inventory=str(tmp_path / "inventory"), demo_folder=str(tmp_path / "folder"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r'^\+gpus = "(.*)"$', done.stdout, flags=re.MULTILINE) == [wanted]
+
+
 @pytest.mark.full
 @pytest.mark.timeout(1800)
 def test_converges_and_changes_nothing_the_second_time(play: Play, tmp_path: Path) -> None:

@@ -56,13 +56,15 @@ def proof_problems(result: dict[str, Any]) -> list[str]:
     return [f"its Python ended with {result.get('rc', 'nothing')}: {last}"]
 
 
-def status_of(result: dict[str, Any]) -> dict[str, Any]:
-    """What `status --json` says: whether it answers, whether the queue is held, and how many jobs run."""
+def status_of(result: dict[str, Any], why: str = "") -> dict[str, Any]:
+    """What `status --json` says: whether it answers, is the queue held, and for ``why`` (ours); how many jobs run."""
     try:
         data = json.loads(result.get("stdout", ""))["data"]
-        return {"answers": True, "held": bool(data["held"]), "running": len(data["running"])}
+        held, running = data["held"], len(data["running"])
     except (ValueError, KeyError, TypeError):
-        return {"answers": False, "held": False, "running": 0}
+        return {"answers": False, "held": False, "ours": False, "running": 0}
+    ours = bool(why) and isinstance(held, str) and held.endswith(f": {why}")
+    return {"answers": True, "held": bool(held), "ours": ours, "running": running}
 
 
 def server_state(
@@ -77,7 +79,7 @@ def server_state(
     if remembered and answer["verdict"] == "unknown" and answer["nothing_applies"]:
         answer["verdict"] = "pass"
     skipped = answer["verdict"] == "unknown" and not gpu_expected
-    tried = _tried(smoke)
+    tried = _tried(smoke, answer["verdict"])
     why = list(answer["reasons"]) if answer["verdict"] not in accept and not skipped else []
     if not why and answer["verdict"] not in accept and not skipped:
         why = [f"check-gpu: {answer['verdict']} (accepted: {', '.join(accept)})"]
@@ -114,9 +116,10 @@ def _state(hostvars: Any, host: str) -> dict[str, Any]:
     return dict(hostvars[host].get("__iblvideo_admin_state") or _NO_ANSWER)
 
 
-def _tried(smoke: dict[str, Any]) -> dict[str, str]:
+def _tried(smoke: dict[str, Any], verdict: str) -> dict[str, str]:
     if smoke.get("skipped"):
-        return {"result": "SKIPPED", "said": "check-gpu does not say pass"}
+        why = "verify_smoke is false" if verdict == "pass" else "check-gpu does not say pass"
+        return {"result": "SKIPPED", "said": why}
     try:
         tried = dict(json.loads(smoke.get("stdout", "").strip().split("\n")[-1]))
         return {"result": str(tried["result"]), "said": str(tried["said"])}

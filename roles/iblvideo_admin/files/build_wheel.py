@@ -1,7 +1,7 @@
 """Names and builds the wheel of this checkout, on the machine that runs Ansible.
 
     python build_wheel.py name      prints VERSION+SOURCE, SOURCE being the first 12 digits of the sources' sha256
-    python build_wheel.py build     builds the wheel and prints its path
+    python build_wheel.py build     builds the wheel, unless that of these sources is there, and prints its path
 
 The sources are copied into a temporary folder first: setuptools would leave a `build` folder in the checkout, and take files
 into the next wheel that were deleted since. Needs setuptools, which provision.lock holds.
@@ -13,11 +13,14 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = "iblvideo_admin"
 BESIDE = ["pyproject.toml", "README.md", "LICENSE"]
+KEPT_S = 24 * 3600
 
 
 def sources() -> list[Path]:
@@ -43,10 +46,31 @@ def build() -> Path:
             f"{sys.executable} has no setuptools: run Ansible from an environment that was made with "
             f"`pip install --require-hashes -r {lock}`"
         ) from None
-    out = Path(tempfile.gettempdir()) / f"iblvideo-admin-wheel-{os.getuid()}" / name()
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True, mode=0o700)
+    out = wheels() / name()
+    if made := list(out.glob("*.whl")):
+        return made[0]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    forget_old(out.parent)
+    with tempfile.TemporaryDirectory(dir=out.parent) as drafts:
+        wheel = make(Path(drafts), build_meta)
+        out.mkdir(exist_ok=True)
+        os.replace(wheel, out / wheel.name)
+    return out / wheel.name
+
+
+def wheels() -> Path:
+    """In the home: what lies there nobody else can replace before it is installed as root."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iblvideo-admin/wheels"
+
+
+def forget_old(folder: Path) -> None:
+    """Other sources' wheels, unless a run of today may be about to copy one."""
+    for path in folder.iterdir():
+        if time.time() - path.stat().st_mtime > KEPT_S:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def make(out: Path, build_meta: Any) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         for path in sources():
             target = Path(folder) / path.relative_to(ROOT)

@@ -24,6 +24,11 @@ def test_two_at_once(bare: Callable[..., Host], site: Callable[..., Site]) -> No
         assert f"{host.name} pass dlc-tf1-cpu pass: 30 frames" in second.words
 
     gone, there = servers
+    # the first has everything, the second lost it: the wheel is built for it alone
+    there.ssh("sudo", "sh", "-c", "rm -r /opt/iblvideo/cli/*")
+    lab.play("site.yml", "--tags", "base,iblvideo_admin").good()
+    assert there.ssh("iblvideo-admin", "--version").stdout.strip()
+
     gone.power_off_hard()
     said = lab.play("playbooks/verify.yml").failed(f"{gone.name}: it does not answer")
     assert f"{there.name} pass" in said.words

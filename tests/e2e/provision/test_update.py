@@ -17,6 +17,8 @@ from e2e.provision.site import Site
 pytestmark = [pytest.mark.xdist_group("hosts"), pytest.mark.timeout(2400), pytest.mark.full]
 
 CLI = "/opt/iblvideo/cli"
+OTHER_PARTS = {"dlc": "/opt/iblvideo/envs/dlc-tf1-cpu", "weights": "/opt/iblvideo/weights"}
+UNITS = ("iblvideo-admin.service", "iblvideo-admin-check.timer", "iblvideo-admin-metrics.timer")
 GONE = (
     *("usr/local/cuda-10.0", "usr/local/bin/iblvideo-admin", "usr/local/bin/dlc", "etc/iblvideo-admin/config.toml"),
     *("etc/systemd/system/iblvideo-admin.service", "etc/logrotate.d/iblvideo-admin"),
@@ -74,6 +76,7 @@ def test_update_and_back(converged: Converged, recording: Path, tmp_path: Path) 
     if told(host, "status")["data"]["held"]:
         told(host, "queue", "release")
     before = in_use(host)
+    others = {part: in_use(host, folder) for part, folder in OTHER_PARTS.items()}
     drop(host, recording, "KS001/2026-02-01/001")
     said = of(converged, later(checkout(tmp_path / "next", "9.9.0"))).play("playbooks/update.yml").good()
     print(f"update {said.seconds:.0f} s")
@@ -82,7 +85,10 @@ def test_update_and_back(converged: Converged, recording: Path, tmp_path: Path) 
     assert not told(host, "status")["data"]["held"]
     assert told(host, "config", "show")["data"]["settings"]["brand_new"] is True
     wait_for(host, "KS001/2026-02-01/001")
-    back = converged.site.play("playbooks/rollback.yml", rollback_parts=["cli"]).good()
+    back = converged.site.play("playbooks/rollback.yml").good()
+    assert {part: in_use(host, folder) for part, folder in OTHER_PARTS.items()} == others, (
+        "only what the update changed"
+    )
     print(f"rollback {back.seconds:.0f} s")
     assert in_use(host) == before
     assert not told(host, "status")["data"]["held"]
@@ -107,8 +113,37 @@ def test_somebody_elses_hold_stays(converged: Converged) -> None:
     assert told(converged.host, "queue", "hold", "--why", "the room is being painted")["exit_code"] == 0
     converged.site.play("playbooks/rollback.yml", rollback_parts=["cli"]).good()
     assert "painted" in told(converged.host, "status")["data"]["held"]
-    converged.site.play("playbooks/rollback.yml", rollback_parts=["cli"]).good()
     told(converged.host, "queue", "release")
+
+
+def test_the_hold_of_a_run_that_never_came_back_is_ours(converged: Converged) -> None:
+    host = converged.host
+    why = ("--why", "ansible-playbook is at work")
+    host.ssh("sudo", "-u", "iblvideo", "iblvideo-admin", "queue", "hold", *why)
+    converged.site.play("playbooks/rollback.yml").good()
+    assert not told(host, "status")["data"]["held"]
+
+
+def test_what_is_switched_off_goes_away_and_comes_back(converged: Converged) -> None:
+    host, site = converged.host, converged.site
+    tags = ("--tags", "base,iblvideo_admin,monitoring")
+    off = {"iblvideo_admin_service": False, "iblvideo_admin_check_daily": False, "monitoring_metrics": False}
+    site.play("site.yml", *tags, **off).good()
+    assert host.ssh("systemctl", "list-unit-files", "iblvideo*", "--no-legend", check=False).stdout == ""
+    assert host.ssh("systemctl", "is-active", *UNITS, check=False).stdout.split() == ["inactive"] * 3
+    assert site.play("site.yml", *tags, **off).good().changes() == []
+    site.play("site.yml", *tags).good()
+    assert host.ssh("systemctl", "is-active", *UNITS).stdout.split() == ["active"] * 3
+
+
+def test_a_run_that_died_before_the_service_was_started_anew_is_made_good(converged: Converged) -> None:
+    """The unit is there and nothing will write it again, but what runs is an older one."""
+    host, site = converged.host, converged.site
+    since = host.ssh("systemctl", "show", "-p", "ActiveEnterTimestampMonotonic", "iblvideo-admin").stdout
+    host.ssh("sudo", "rm", f"{CLI}/in-force.sha256")
+    site.play("site.yml", "--tags", "base,iblvideo_admin").good()
+    assert host.ssh("systemctl", "show", "-p", "ActiveEnterTimestampMonotonic", "iblvideo-admin").stdout != since
+    assert site.play("site.yml", "--tags", "base,iblvideo_admin").good().changes() == []
 
 
 def test_uninstall_takes_only_what_is_ours(converged: Converged) -> None:
