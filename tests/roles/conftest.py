@@ -45,6 +45,12 @@ def cards() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def held_packages() -> ModuleType:
+    """The Ansible module, as Python."""
+    return load("roles/nvidia_driver/library/held_packages.py")
+
+
+@pytest.fixture(scope="session")
 def lab_host() -> ModuleType:
     """The Ansible module, as Python."""
     return load("roles/base/library/lab_host.py")

@@ -36,6 +36,38 @@ def test_made_once_for_each_key(locked_venv: ModuleType, tmp_path: Path, python:
     assert locked_venv.make(moved, python, [], "a", dry=True) == (True, "absent"), "environments cannot be moved"
 
 
+NEWER = "#!/bin/sh\necho 3.99\n"
+
+
+def interpreter(folder: Path, script: str) -> None:
+    """What bin/python leads to now."""
+    (folder / "newer").write_text(script)
+    (folder / "newer").chmod(0o755)
+    (folder / "bin/python").unlink()
+    (folder / "bin/python").symlink_to("../newer")
+
+
+@pytest.mark.parametrize("script", [NEWER, "#!/bin/sh\nexit 127\n", "no program"])
+@pytest.mark.parametrize("old_marker", [False, True])
+def test_made_anew_for_another_interpreter(
+    locked_venv: ModuleType, tmp_path: Path, python: str, script: str, old_marker: bool
+) -> None:
+    """As after an upgrade of the system: its packages lie where the new one does not look."""
+    folder = tmp_path / "env"
+    locked_venv.make(folder, python, [], "a")
+    locked_venv.prove(folder)
+    marker = locked_venv.read_marker(folder)
+    assert marker["python"] == "{}.{}".format(*sys.version_info[:2]) and marker["state"] == "proven"
+    if old_marker:
+        (folder / f"lib/python{marker.pop('python')}/site-packages").mkdir(parents=True)
+        locked_venv.write_marker(folder, **marker)
+    assert locked_venv.make(folder, python, [], "a") == (False, "proven")
+    interpreter(folder, script)
+    assert locked_venv.make(folder, python, [], "a", dry=True) == (True, "absent")
+    assert locked_venv.make(folder, python, [], "a") == (True, "built")
+    assert locked_venv.make(folder, python, [], "a") == (False, "built")
+
+
 def test_an_interrupted_one_is_begun_anew(locked_venv: ModuleType, tmp_path: Path, python: str) -> None:
     folder = tmp_path / "env"
     with pytest.raises(locked_venv.Refused, match="does-not-exist"):

@@ -40,6 +40,8 @@ class FilterModule:
             "driver_package": driver_package,
             "driver_names": driver_names,
             "driver_refused": driver_refused,
+            "kernel_names": kernel_names,
+            "kernel_headers": kernel_headers,
             "apt_candidates": candidates,
             "apt_missing": missing,
         }
@@ -123,6 +125,32 @@ def driver_refused(simulation: str, cards: list[Card], toolchain: str) -> list[s
     ]
 
 
+def kernel_names(release: str) -> str:
+    """A pattern of the packages that `kernel_headers` asks for: what leads from one kernel of this flavour to the next."""
+    # "virtual" is a kernel of Ubuntu that calls itself generic
+    names = [_flavour(release), *(["virtual"] if _flavour(release) == "generic" else [])]
+    return rf"linux-(?:image|headers)-(?:{'|'.join(map(re.escape, names))})(?:-\S+)?"
+
+
+def kernel_headers(policy: str, release: str) -> list[str]:
+    """Packages that bring the headers of every later kernel of the running one's flavour; none where no repository has them.
+
+    They follow the package that brings the kernels (linux-image-generic-hwe-22.04: linux-headers-generic-hwe-22.04), also
+    where that one is taken from elsewhere, as from backports.
+    """
+    known = {name: about for name, about in _policy(policy).items() if re.fullmatch(kernel_names(release), name)}
+    images = [name for name, (installed, _) in known.items() if installed and name.startswith("linux-image-")]
+    wanted = []
+    for image in images or [f"linux-image-{_flavour(release)}"]:
+        headers = image.replace("image", "headers", 1)
+        (installed, candidate), kernel = known.get(headers, ("", "")), known.get(image, ("", ""))[1]
+        if not installed and kernel != candidate and kernel in _offered(policy, headers):
+            wanted.append(f"{headers}={kernel}")
+        elif candidate:
+            wanted.append(headers)
+    return wanted
+
+
 def candidates(policy: str) -> dict[str, str]:
     """Package -> the version that apt would install, from what `apt-cache policy` prints."""
     return {name: candidate for name, (_, candidate) in _policy(policy).items() if candidate}
@@ -139,6 +167,17 @@ def _policy(policy: str) -> dict[str, tuple[str, str]]:
     """Package -> its version that is installed, and the one that would be; empty where there is none."""
     found = re.findall(r"^(\S+):\n  Installed: (\S+)\n  Candidate: (\S+)$", policy, re.MULTILINE)
     return {name: tuple("" if version == "(none)" else version for version in versions) for name, *versions in found}
+
+
+def _offered(policy: str, name: str) -> list[str]:
+    """All versions of a package that a repository of the host has."""
+    part = re.search(rf"^{re.escape(name)}:\n(?: .*\n?)*", policy, re.MULTILINE)
+    return re.findall(r"^ (?:\*\*\*|   ) (\S+) ", part[0] if part else "", re.MULTILINE)
+
+
+def _flavour(release: str) -> str:
+    """6.1.0-25-cloud-amd64: cloud-amd64; 6.12.9+bpo-amd64: amd64; 6.8.0-40-generic: generic."""
+    return re.sub(r"^\d[^-]*(?:-\d[^-]*)?-", "", release)
 
 
 def _kind(name: str, branch: str, kinds: list[Kind]) -> tuple[int, list[str]]:

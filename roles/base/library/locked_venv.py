@@ -4,12 +4,14 @@ An Ansible module for the roles; tools/locked_venv.py and demo/run.py use `make(
 way in which this project builds an environment. Standard library only, Python >= 3.8; the environment's own may be older.
 
 A folder is ours if our marker lies in it. Its `state` is `building` until pip is done, `built` until somebody has proven it
-(state: proven), so that an interrupted making begins anew and a failed proof is only proven again. A virtual environment
+(state: proven), so that an interrupted making begins anew and a failed proof is only proven again. It also names the version
+of the interpreter: packages are installed for that one. A virtual environment
 cannot be moved: it is built where it stays (and anew if its folder was moved), and it is the caller who switches a link to it.
 """
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -86,14 +88,42 @@ def command(arguments):
         raise Refused(f"{' '.join(arguments)} ended with {done.returncode}:\n{said}")
 
 
+def version_of(python):
+    """As in 3.7; empty where it does not start."""
+    ask = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        # without its packages: some ten milliseconds, in every run that changes nothing
+        return subprocess.run(
+            [python, "-I", "-S", "-c", ask],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            check=True,
+            timeout=120,
+        ).stdout.strip()
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return ""
+
+
+def lives(path, marker):
+    """Whether its interpreter finds the packages: after an upgrade of the system bin/python may lead to another version, or nowhere."""
+    now = version_of(os.path.join(path, "bin", "python"))
+    made = marker.get("python")
+    if made or not now:
+        return bool(now) and now == made
+    # a marker of before has no version, but packages lie below it
+    packages = glob.glob(os.path.join(glob.escape(path), "lib", "python*"))
+    return not packages or os.path.join(path, "lib", "python" + now) in packages
+
+
 def make(path, python, locks, key, options=(), dry=False):
     """(changed, state). `locks` are (name, text) pairs; the text is kept in the environment, for whoever wonders."""
     path = os.path.abspath(path)
     marker = read_marker(path)
     inside = os.path.join(path, "bin", "python")
-    # An environment whose interpreter was uninstalled is a dangling link.
     same = marker.get("key") == key and marker.get("path") == path
-    if same and marker.get("state") in ("built", "proven") and os.path.exists(inside):
+    if same and marker.get("state") in ("built", "proven") and lives(path, marker):
         return False, marker["state"]
     if dry:
         return True, "absent"
@@ -107,7 +137,7 @@ def make(path, python, locks, key, options=(), dry=False):
         with open(lock, "w", encoding="utf-8") as file:
             file.write(text)
         command([inside, *PIP, *options, "--requirement", lock])
-    write_marker(path, state="built", key=key, path=path)
+    write_marker(path, state="built", key=key, path=path, python=version_of(inside))
     return True, "built"
 
 

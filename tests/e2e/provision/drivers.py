@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from stand_ins.provision.driver_packages import dkms, driver_packages, kernel_he
 KEPLER, PASCAL, TURING, AMPERE, ADA = "10de:102d", "10de:1b06", "10de:1e04", "10de:2204", "10de:2684"
 NOUVEAU = "etc/modprobe.d/iblvideo-admin-nouveau.conf"
 DEBIAN = {"nvidia-driver": "535.183.01", "nvidia-tesla-470-driver": "470.256.02"}
+# What the running kernel's own metapackages end with; the repositories have none of them unless it is asked for.
+FLAVOUR = re.sub(r"^\d[^-]*(?:-\d[^-]*)?-", "", os.uname().release)
 UBUNTU = {
     "nvidia-driver-470-server": "470.256.02", "nvidia-driver-535": "535.183.01", "nvidia-driver-580": "580.95.05",
     "nvidia-driver-590": "590.44.01",
@@ -85,11 +88,13 @@ class Server:
         return self.root("cat", "/proc/sys/kernel/random/boot_id")
 
 
-def drivers(folder: Path, offered: dict[str, str], *, headers: bool = True) -> Repository:
+def drivers(
+    folder: Path, offered: dict[str, str], *, headers: bool = True, flavours: tuple[str, ...] = ("amd64", "generic")
+) -> Repository:
     """A repository with these drivers and what their modules are built with."""
     made = Repository(folder)
     for name, version in offered.items():
         made.add(*driver_packages(name, version))
-    made.add(dkms(), *(kernel_headers() if headers else ()))
+    made.add(dkms(), *(kernel_headers(flavours=flavours) if headers else ()))
     made.publish()
     return made

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from e2e.hosts import Hosts
-from e2e.provision.drivers import DEBIAN, KEPLER, NOUVEAU, PASCAL, UBUNTU, Server, drivers
+from e2e.provision.drivers import DEBIAN, FLAVOUR, KEPLER, NOUVEAU, PASCAL, UBUNTU, Server, drivers
 from e2e.provision.makers import ROOT
 from gpu.machines import Machine
 from stand_ins.provision.apt_repository import Repository
-from stand_ins.provision.driver_packages import driver_packages
+from stand_ins.provision.driver_packages import driver_packages, kernel_headers
 
 pytestmark = [pytest.mark.xdist_group("hosts"), pytest.mark.timeout(1200)]
 
@@ -41,6 +41,38 @@ def test_a_driver_comes_and_stays(server: Server, offered: Callable[..., Reposit
     second = server.play().good()
     assert second.changes() == []
     assert "runs only after a restart of this server" in second.words
+
+
+@pytest.mark.full
+def test_the_next_kernel_has_a_module(server: Server, tmp_path: Path) -> None:
+    """Its headers come with it, as DKMS only recommends it; and only what is in the repository is asked for."""
+    repository = drivers(tmp_path / "drivers", DEBIAN, flavours=(FLAVOUR,))
+    server.cards(PASCAL)
+    server.offer(repository)
+    server.play().good()
+    assert server.held() == set(server.installed()), "headers are not held"
+    following = f"99.1.0-1-{FLAVOUR}"
+    repository.add(*kernel_headers(following, (FLAVOUR,), version="99:99.1"))
+    repository.publish()
+    server.offer(repository)
+    assert server.play().good().changes() == []
+    server.root("apt-get", "-qy", "--with-new-pkgs", "upgrade")
+    assert f"nvidia-current/535.183.01, {following}, x86_64: installed" in server.root("dkms", "status")
+    assert server.play().good().changes() == []
+
+
+@pytest.mark.full
+def test_what_was_held_is_let_go_when_it_is_wished(server: Server, offered: Callable[..., Repository]) -> None:
+    server.cards(PASCAL)
+    server.offer(offered(DEBIAN))
+    server.play(nvidia_driver_hold=False).good()
+    assert server.held() == set()
+    server.root("apt-mark", "hold", "nvidia-smi", "dpkg")
+    assert len(server.play().good().changes()) == 1
+    assert server.held() == {"dpkg", *server.installed()}
+    server.play(nvidia_driver_hold=False).good()
+    assert server.held() == {"nvidia-smi", "dpkg"}, "those that a person held"
+    assert server.play(nvidia_driver_hold=False).good().changes() == []
 
 
 @pytest.mark.full

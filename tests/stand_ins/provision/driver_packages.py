@@ -80,16 +80,18 @@ def dkms() -> Package:
     return Package("dkms", "99:3.0.10", files=files, architecture="all")
 
 
-def kernel_headers(release: str = "") -> list[Package]:
-    """``linux-headers-RELEASE`` (of the running kernel), and Debian's and Ubuntu's metapackages over it."""
+def kernel_headers(
+    release: str = "", flavours: tuple[str, ...] = ("amd64", "generic"), version: str = "99:6.1"
+) -> list[Package]:
+    """``linux-headers-RELEASE`` (of the running kernel), and metapackages over it: Debian's, Ubuntu's, or others."""
     kernel = release or os.uname().release
     source = f"/usr/src/linux-headers-{kernel}"
     hooks = f"for hook in /etc/kernel/header_postinst.d/*; do\n    [ ! -x $hook ] || $hook {kernel} || :\ndone"
     headers = Package(
-        f"linux-headers-{kernel}", "99:6.1", files={f"{source}/Makefile": "# headers\n"},
+        f"linux-headers-{kernel}", version, files={f"{source}/Makefile": "# headers\n"},
         links={f"/lib/modules/{kernel}/build": source}, scripts={"postinst": hooks},
     )  # fmt: skip
-    return [headers, *(Package(f"linux-headers-{name}", "99:6.1", (headers.name,)) for name in ("amd64", "generic"))]
+    return [headers, *(Package(f"linux-headers-{name}", version, (headers.name,)) for name in flavours)]
 
 
 def _branch(version: str) -> str:
