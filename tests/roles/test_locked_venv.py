@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -108,3 +112,26 @@ def test_what_is_not_ours_is_left_alone(locked_venv: ModuleType, tmp_path: Path,
     with pytest.raises(locked_venv.Refused, match=r"path\.taken"):
         locked_venv.make(folder, python, [], "a")
     assert [path.name for path in folder.iterdir()] == ["pyvenv.cfg"]
+
+
+def test_the_password_of_an_index_is_told_to_pip_alone(tmp_path: Path) -> None:
+    """Ansible's `environment` would stand on the command line by which the module is started."""
+    inner, python = tmp_path / "inner", tmp_path / "python"
+    inner.write_text(f'#!/bin/sh\necho "$PIP_INDEX_URL $*" >> {tmp_path}/said\n')
+    inner.chmod(0o755)
+    python.write_text(f'#!/bin/sh\nmkdir -p "$3/bin" && ln -s {inner} "$3/bin/python"\n')
+    python.chmod(0o755)
+    index = "https://lab:s3cret-of-the-index@pypi.example.org/simple"
+    given = {
+        "path": str(tmp_path / "env"), "python": str(python), "index_url": index,
+        "locks": [{"name": "a.lock", "text": "six==1.17.0\n"}],
+    }  # fmt: skip
+    command = [Path(sys.executable).parent / "ansible", "localhost", "-i", "localhost,", "-c", "local", "-vvvv"]
+    done = subprocess.run(
+        [sys.executable, *command, "-m", "locked_venv", "-a", json.dumps(given | {"index_url": "{{ index }}"}),
+         "-e", json.dumps({"index": index, "ansible_python_interpreter": sys.executable})],
+        cwd=ROOT, capture_output=True, encoding="utf-8", check=False, env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{index} -m pip install" in (tmp_path / "said").read_text()
+    assert "s3cret" not in done.stdout + done.stderr

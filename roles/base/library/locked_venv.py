@@ -29,6 +29,7 @@ options:
   key: {type: str, default: "", description: What the environment stands for; with another key it is made anew.}
   options: {type: list, elements: str, default: [], description: Further options for pip.}
   wheels: {type: path, description: "Take packages from this folder and from nowhere else."}
+  index_url: {type: str, default: "", description: "Take packages from this index; it may hold a password."}
   state: {type: str, default: present, description: "present, or proven to write that it was proven."}
 """
 EXAMPLES = """
@@ -161,12 +162,16 @@ def main():
             "key": {"type": "str", "default": "", "no_log": False},
             "options": {"type": "list", "elements": "str", "default": []},
             "wheels": {"type": "path"},
+            "index_url": {"type": "str", "default": "", "no_log": True},
             "state": {"type": "str", "choices": ["present", "proven"], "default": "present"},
         },
         supports_check_mode=True,
     )
     given = module.params
     os.umask(0o022)  # the service reads it, whatever root's umask
+    if given["index_url"]:
+        # Ansible's `environment` is part of a command line, which everybody on both machines can read
+        os.environ["PIP_INDEX_URL"] = given["index_url"]
     try:
         if given["state"] == "proven":
             module.exit_json(changed=False if module.check_mode else prove(given["path"]), state="proven")
