@@ -222,6 +222,32 @@ def test_a_package_may_go_on_where_it_was_interrupted(place: Place) -> None:
     assert not (place.root / "lib64").exists()
 
 
+def test_packages_of_before_an_interruption_are_remembered(place: Place) -> None:
+    """Apt names only what is still to come; what it does not name would stay when the toolkit is uninstalled."""
+    package = {"release": "10.0.130", "package": "cuda-toolkit-10-0"}
+    place.run("begin", about={**package, "packages": ["cuda-cublas-10-0", "cuda-toolkit-10-0"]})
+    cuda_toolkit.install(CUDA_10_0, place.root)
+    place.run("begin", about={**package, "packages": ["cuda-toolkit-10-0"]})
+    assert place.marker()["packages"] == ["cuda-cublas-10-0", "cuda-toolkit-10-0"]
+    place.run("begin", about={**package, "packages": []})
+    assert place.run("installed", about={**package, "packages": []})["missing"] == []
+    assert place.run()["packages"] == ["cuda-cublas-10-0", "cuda-toolkit-10-0"]
+    place.run("absent")
+    assert not place.root.exists()
+    place.run("begin", about={**package, "packages": ["cuda-toolkit-10-0"]})
+    assert place.marker()["packages"] == ["cuda-toolkit-10-0"], "a new beginning"
+
+
+def test_a_package_without_its_list_is_left_to_dpkg(place: Place) -> None:
+    """As somebody had installed it before: its files are not put there a second time."""
+    about = {"release": "10.0.130", "package": "cuda-toolkit-10-0", "packages": []}
+    place.run("begin", about=about)
+    cuda_toolkit.install(CUDA_10_0, place.root)
+    place.run("installed", about=about)
+    assert place.run("absent")["changed"]
+    assert (place.root / "lib64/libcudart.so.10.0").exists() and not (place.root / MARKER).exists()
+
+
 def test_later_toolkits_lie_in_targets(place: Place) -> None:
     cuda_toolkit.install(CUDA_11_8, place.root)
     names = ["libcudart.so.11.0", "libcublas.so.11", "libcupti.so.11.8"]

@@ -136,6 +136,19 @@ def empty(root):
             os.unlink(entry.path)
 
 
+def begun_with(marker, about):
+    """Whether a package manager had begun to install this very package here."""
+    return bool(about.get("package")) and marker.get("package") == about["package"]
+
+
+def about_of(marker, about):
+    """What came before an interruption belongs to it, too: apt names only what is still to come."""
+    if not begun_with(marker, about):
+        return about
+    packages = marker.get("packages") or []
+    return dict(about, packages=packages + [name for name in about.get("packages") or [] if name not in packages])
+
+
 def begin(root, given):
     """An empty folder of ours, whose marker remembers where everybody's link leads.
 
@@ -145,20 +158,20 @@ def begin(root, given):
     if found not in ("absent", "installing"):
         raise Refused(root + " is " + found + ": nothing is installed over it")
     about = given["about"]
-    goes_on = found == "installing" and about.get("package") and marker.get("package") == about["package"]
+    goes_on = found == "installing" and begun_with(marker, about)
     if os.path.isdir(root) and not goes_on:
         empty(root)
     os.makedirs(root, exist_ok=True)
     os.chmod(root, 0o755)
     before = marker.get("link") if found == "installing" else link_of(given["link"])
-    write_marker(root, dict(about, state="installing", link=before))
+    write_marker(root, dict(about_of(marker, about) if goes_on else about, state="installing", link=before))
 
 
 def finish(root, given):
-    missing = missing_of(root, given["folders"], given["libraries"], thorough=True)
-    moved = restore(given["link"], marker_of(root).get("link"))
+    missing, marker = missing_of(root, given["folders"], given["libraries"], thorough=True), marker_of(root)
+    moved = restore(given["link"], marker.get("link"))
     if not missing:
-        write_marker(root, dict(given["about"], state="installed"))
+        write_marker(root, dict(about_of(marker, given["about"]), state="installed"))
     return {"changed": True, "missing": missing, "moved": moved}
 
 
@@ -170,15 +183,19 @@ def adopt(root, given):
 
 
 def remove(root, found, link):
-    """What we installed goes; of what was adopted only our marker; what is foreign stays."""
+    """What we installed goes; of what was adopted only our marker; what is foreign stays.
+
+    So does what dpkg has and we do not know the packages of: its files would be gone, and dpkg would not put them there again.
+    """
+    marker = marker_of(root)
     if found == "installing":
-        restore(link, marker_of(root).get("link"))
-    if found in ("installed", "installing"):
+        restore(link, marker.get("link"))
+    if found == "adopted" or (marker.get("package") and not marker.get("packages")):
+        os.unlink(os.path.join(root, MARKER))
+    else:
         empty(root)
         if not os.path.ismount(root):
             os.rmdir(root)
-    elif found == "adopted":
-        os.unlink(os.path.join(root, MARKER))
 
 
 def run(given, check_mode):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from e2e.hosts import Host
-from e2e.provision.faulty import Faulty
+from e2e.provision.faulty import MARKER, Faulty
 from e2e.provision.makers import Makers
 from e2e.provision.site import Site
 from stand_ins.provision.apt_repository import Package, Repository
@@ -38,6 +39,11 @@ def test_a_package_that_brings_no_driver(faulty: Callable[..., Faulty], packages
     place.completes()
     assert place.sh("readlink /usr/local/cuda") == "cuda-9.2\n", "the package's script turned it"
     assert place.run().changes() == []
+    # a host that died when apt was done: there is nothing left that apt would name
+    begun = {**place.marker(), "state": "installing", "link": "cuda-9.2"}
+    (place.host.root / f"usr/local/cuda-10.0/{MARKER}").write_text(json.dumps(begun))
+    place.completes()
+    assert place.marker()["packages"] == begun["packages"]
     place.uninstall()
     assert place.ls("/usr/local").count("cuda-10.0") == 0
     assert place.sh("dpkg -l | diff /srv/before - | grep cuda || :") == "", "packages without their files would be left"
