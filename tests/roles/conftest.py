@@ -45,6 +45,12 @@ def cards() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def inherited_folder() -> ModuleType:
+    """The Ansible module, as Python."""
+    return load("roles/dlc/library/inherited_folder.py")
+
+
+@pytest.fixture(scope="session")
 def held_packages() -> ModuleType:
     """The Ansible module, as Python."""
     return load("roles/nvidia_driver/library/held_packages.py")

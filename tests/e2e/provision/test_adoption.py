@@ -84,6 +84,8 @@ def test_a_toolkit_without_cudnn_gets_ours_and_nothing_else(faulty: Callable[...
         *(f"lib64/libcudnn{end}" for end in (".so", ".so.7", ".so.7.6.5", "_static.a")),
     }  # fmt: skip
     assert place.run().good().changes() == []
+    assert f"{CUDA} is not ours and stays as it is, with the cuDNN that may have been added" in place.uninstall().words
+    assert place.there(CUDA, "libcudnn.so.7") and not place.there(CUDA, MARKER)
 
 
 def test_a_toolkit_with_another_cudnn_is_not_touched(faulty: Callable[..., Faulty], tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ def test_people_enter_the_environment_by_their_habits(converged: Converged) -> N
     host = converged.host
     link = host.ssh("readlink", "-f", "/home/deploy/Documents/PYTHON/envs/dlc").stdout.strip()
     assert host.ssh("dlc", "python", "-c", "import sys; print(sys.prefix)").stdout.strip().endswith(Path(link).name)
+    made = [f"/home/deploy/Documents{part}" for part in ("", "/PYTHON", "/PYTHON/envs")]
+    assert set(host.ssh("stat", "-c", "%U:%G", *made).stdout.split()) == {"deploy:deploy"}, "they are that person's"
     completion = "/usr/share/bash-completion/completions/iblvideo-admin"
     assert host.ssh("bash", "-c", f". {completion} && complete -p iblvideo-admin").stdout
     host.ssh("sudo", "logrotate", "--debug", "/etc/logrotate.d/iblvideo-admin")
