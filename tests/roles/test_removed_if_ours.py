@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,7 @@ def environment(path: Path, marker: str | None = '{"state": "proven"}') -> Path:
 
 
 def run(module: ModuleType, **given: Any) -> tuple[list[str], list[str]]:
-    names = ("links", "below", "folders", "parents", "files")
+    names = ("links", "below", "folders", "parents", "files", "named", "empty")
     removed, left = module.run({name: [str(path) for path in given.get(name, [])] for name in names}, False)
     return removed, left
 
@@ -106,6 +107,51 @@ def test_named_twice_is_removed_once(removed_if_ours: ModuleType, tmp_path: Path
     assert removed == [str(link), str(folder), str(folder.parent)] and left == []
 
 
+def test_names_of_ours_and_folders_once_they_are_empty(removed_if_ours: ModuleType, tmp_path: Path) -> None:
+    data, downloads = tmp_path / "data", tmp_path / "data/downloads"
+    (data / "of somebody, empty").mkdir(parents=True)
+    (downloads / ".iblvideo-build/deep").mkdir(parents=True)
+    for name in ("cuda.run", "cuda.run.part", "cpu", "thesis.pdf"):
+        (downloads / name).touch()
+    given: dict[str, Any] = {
+        "named": [downloads / ".iblvideo-build", downloads / "cuda.run*", downloads / "nothing*"],
+        "empty": [downloads, data],
+    }
+    removed, left = run(removed_if_ours, **given)
+    assert removed == [str(downloads / name) for name in (".iblvideo-build", "cuda.run", "cuda.run.part")]
+    assert left == [] and sorted(path.name for path in downloads.iterdir()) == ["cpu", "thesis.pdf"]
+    assert run(removed_if_ours, **given) == ([], [])
+    (downloads / "cpu").unlink()
+    (downloads / "thesis.pdf").unlink()
+    assert run(removed_if_ours, **given) == ([str(downloads)], [])
+    (data / "of somebody, empty").rmdir()
+    assert run(removed_if_ours, **given) == ([str(data)], [])
+
+
+def test_a_folder_that_a_link_leads_to_is_not_emptied(removed_if_ours: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "data").symlink_to("disk")
+    assert run(removed_if_ours, empty=[tmp_path / "data"]) == ([], [])
+    assert (tmp_path / "data").is_symlink() and (tmp_path / "disk").is_dir()
+
+
+def test_where_a_disk_is_mounted_the_folder_stays(
+    removed_if_ours: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(path: str) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy", path)
+
+    monkeypatch.setattr(removed_if_ours.os, "rmdir", busy)
+    assert run(removed_if_ours, empty=[tmp_path]) == ([], [str(tmp_path)])
+
+
+def test_a_switch_that_was_begun(removed_if_ours: ModuleType, tmp_path: Path) -> None:
+    environment(tmp_path / "cli/aaa")
+    (tmp_path / "cli/current.iblvideo-new").symlink_to("aaa")
+    _, left = run(removed_if_ours, parents=[tmp_path / "cli"])
+    assert left == [] and not (tmp_path / "cli").exists()
+
+
 def test_what_arrives_meanwhile_stays(
     removed_if_ours: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +172,7 @@ def test_what_arrives_meanwhile_stays(
 
 def test_check_mode_removes_nothing(removed_if_ours: ModuleType, tmp_path: Path) -> None:
     folder = environment(tmp_path / "envs/aaa")
-    given = {"links": [], "below": [], "folders": [], "files": [], "parents": [str(folder.parent)]}
+    names = ("links", "below", "folders", "files", "named", "empty")
+    given: dict[str, list[str]] = {name: [] for name in names} | {"parents": [str(folder.parent)]}
     removed, _ = removed_if_ours.run(given, True)
     assert removed == [str(folder), str(folder.parent)] and folder.exists()

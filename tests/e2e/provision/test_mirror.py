@@ -20,7 +20,7 @@ def test_a_server_without_any_network(converged: Converged, hosts: Hosts, python
     manifest = json.loads((folder / "MANIFEST.json").read_text())["files"]
     size = sum(file["bytes"] for file in manifest.values())
     print(f"mirror of {len(manifest)} files, {size / 1e6:.0f} MB, made in {made.seconds:.0f} s")
-    assert not (converged.host.root / "opt/iblvideo/mirror-staging").exists()
+    assert not (converged.host.root / "opt/iblvideo/.iblvideo-mirror").exists()
 
     alone = hosts.boot(bind_ro={python37: PYTHON37_AT}, egress="none")
     try:
