@@ -103,6 +103,7 @@ def test_a_new_mirror_replaces_what_was_carried(mirror: Mirror) -> None:
     assert [path.name for path in (mirror.prefix / "mirror").iterdir()] == ["wheels"]
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("as_root")
 def test_where_a_carry_was_interrupted(mirror: Mirror) -> None:
     """The earlier folder was out of the way already, the new one not yet there."""
@@ -114,6 +115,7 @@ def test_where_a_carry_was_interrupted(mirror: Mirror) -> None:
     assert not arriving.exists()
 
 
+@pytest.mark.full
 def test_a_folder_that_nobody_carried_is_named(mirror: Mirror) -> None:
     mirror.holds(six="1")
     mirror.carried.mkdir(parents=True)
@@ -125,6 +127,7 @@ def test_a_folder_that_nobody_carried_is_named(mirror: Mirror) -> None:
     assert f"mirror_dir is {mirror.source}, which has no wheels/other.lock: make it with" in said
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("as_root")
 def test_an_environment_that_was_only_begun_needs_its_wheels(mirror: Mirror) -> None:
     """Its wheels may have been wrong: then a better mirror must arrive."""
@@ -201,6 +204,7 @@ def test_the_python_of_the_reference_toolchain(mirror: Mirror, built: bool) -> N
         assert "Python-3.7.17.tar.xz" in said and "build-essential" in said and wanted not in said
 
 
+@pytest.mark.full
 def test_a_python_that_is_built_says_so(mirror: Mirror) -> None:
     """Only where nothing was before: uninstall.yml takes away the whole folder."""
     apt(mirror.folder)

@@ -26,12 +26,17 @@ def role(play: Play, tmp_path: Path) -> Callable[..., tuple[int, str]]:
     return run
 
 
-def test_passwords_of_digits_arrive_as_texts(role: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+def test_passwords_of_digits_arrive_as_texts(
+    role: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a service they go into the home of whoever logs in, where the command line reads them."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     logins = {"one_alyx_login": 4711, "one_alyx_password": 12345678}
     server = {"data_server_user": 4712, "data_server_password": 87654321}
     code, said = role("one", one_alyx_url="https://alyx.example.org", **logins, **server)
     assert code == 0, said
-    written = json.loads((tmp_path / "state/.one/.alyx.example.org").read_text())
+    written = json.loads((tmp_path / "home/.one/.alyx.example.org").read_text())
     assert {written[name] for name in ("ALYX_LOGIN", "ALYX_PWD", "HTTP_DATA_SERVER_LOGIN", "HTTP_DATA_SERVER_PWD")} == {
         "4711", "12345678", "4712", "87654321",
     }  # fmt: skip
