@@ -38,7 +38,14 @@ def found(folder: Path) -> set[str]:
 
 def ours(prefix: Path) -> None:
     """What an installation has, and what interrupted runs leave."""
-    put(prefix, f"downloads/{CUDA}", f"downloads/{CUDA}.part", f"downloads/{SOURCE}", "downloads/.iblvideo-python/a/b")
+    put(
+        prefix,
+        f"downloads/{CUDA}",
+        f"downloads/{CUDA}.part",
+        f"downloads/{SOURCE}",
+        "downloads/.iblvideo-python/a/b",
+        "downloads/.iblvideo-cuda-10.0/x",
+    )
     put(prefix, "mirror/wheels/cli.lock/a.whl", "mirror/.iblvideo-arriving/packages/x", ".iblvideo-mirror/wheels/")
     put(prefix, f"mirror/wheels/cli.lock/{MARKER}", text='{"carried": "abc"}')
     put(prefix, "mirror.list", text="# written by iblvideo-admin\ndeb file:/somewhere ./\n")
