@@ -17,6 +17,7 @@ from stand_ins.provision.apt_repository import KEYRING, Repository
 from stand_ins.provision.driver_packages import dkms, driver_packages, kernel_headers
 
 KEPLER, PASCAL, TURING, AMPERE, ADA = "10de:102d", "10de:1b06", "10de:1e04", "10de:2204", "10de:2684"
+GTX680 = "10de:1180"  # Kepler as well, and too old for any toolchain
 NOUVEAU = "etc/modprobe.d/iblvideo-admin-nouveau.conf"
 DEBIAN = {"nvidia-driver": "535.183.01", "nvidia-tesla-470-driver": "470.256.02"}
 # What the running kernel's own metapackages end with; the repositories have none of them unless it is asked for.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.provision.drivers import ADA, AMPERE, DEBIAN, KEPLER, NOUVEAU, PASCAL, TURING, UBUNTU, Server
+from e2e.provision.drivers import ADA, AMPERE, DEBIAN, GTX680, KEPLER, NOUVEAU, PASCAL, TURING, UBUNTU, Server
 from stand_ins.provision.apt_repository import Package, Repository
 from stand_ins.provision.driver_packages import dkms, driver_packages, kernel_headers
 
@@ -24,8 +24,9 @@ pytestmark = [pytest.mark.full, pytest.mark.xdist_group("hosts"), pytest.mark.ti
         ([PASCAL], {"nvidia_driver_branch": 535}, "nvidia-driver-535"),
         ([PASCAL, AMPERE], {"iblvideo_admin_gpus": 0}, "nvidia-driver-580"),
         ([AMPERE, TURING], {"iblvideo_admin_gpus": "1", "toolchain": "auto"}, "nvidia-driver-590"),
+        ([ADA], {"toolchain": "auto"}, "nvidia-driver-590"),
     ],
-    ids=["kepler", "pascal", "turing", "pinned", "mixed", "mixed-auto"],
+    ids=["kepler", "pascal", "turing", "pinned", "mixed", "mixed-auto", "ada-auto"],
 )
 def test_the_branch_that_suits(
     server: Server, offered: Callable[..., Repository], cards: list[str], others: dict[str, Any], package: str
@@ -87,11 +88,7 @@ NO_BRANCH: dict[str, Case] = {
 
 NO_CARD: dict[str, Case] = {
     "too new": ([AMPERE], {}, ["GA102 [GeForce RTX 3090] (Ampere, compute capability 8.6)", "3.5 to 7.5"]),
-    "too new, auto": (
-        [ADA],
-        {"toolchain": "auto"},
-        ["no toolchain here serves all", "AD102 [GeForce RTX 4090]", "dlc-tf1-cpu"],
-    ),
+    "too old, auto": ([GTX680], {"toolchain": "auto"}, ["no toolchain here serves all", "GK104", "onnx-cpu"]),
     "mixed": (
         [PASCAL, AMPERE],
         {},
