@@ -134,7 +134,7 @@ def test_a_build_that_fails(builder: Server) -> None:
         assert not list((builder.host.root / "opt/iblvideo/downloads").iterdir())
     wrong = builder.archive() | {"python37_sha256": "0" * 64}
     said = builder.play(**wrong).failed(
-        "could not be fetched", "checksum", "set python37_url to an address of the right"
+        "could not be fetched", "its sha256 is", "set python37_url to an address of the right"
     )
     assert "could not be built" in said.words
     builder.play(**builder.archive()).good()
