@@ -94,7 +94,7 @@ def test_an_unknown_toolchain_is_answered_with_the_known(play: Play, tmp_path: P
     assert f"wanted is one of: auto, {', '.join(toolchains.names())}" in " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize(("line", "wanted"), [("0", "0"), ("0,1", "0,1")])
+@pytest.mark.parametrize(("line", "wanted"), [pytest.param("0", "0", marks=pytest.mark.full), ("0,1", "0,1")])
 def test_cards_as_an_inventory_names_them(play: Play, tmp_path: Path, line: str, wanted: str) -> None:
     """In INI a 0 is a number, and 0,1 a list. `--tags configure` alone knows which version it is about, too."""
     (tmp_path / "inventory").write_text((ROOT / INVENTORY).read_text() + f"\niblvideo_admin_gpus={line}\n")

@@ -117,6 +117,7 @@ def test_a_python_that_somebody_built_there_stays(uninstall: Callable[..., str],
     assert found(tmp_path / "data") == before
 
 
+@pytest.mark.full
 def test_jobs_and_caches_of_a_shared_folder(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In check mode: beside the state it looks at places of the system."""
     monkeypatch.setenv("ANSIBLE_CALLBACK_RESULT_FORMAT", "json")
