@@ -59,10 +59,17 @@ def test_only_what_is_not_there_is_made(
     assert tuple(said[task] for task in TASKS) == results
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param([ME.pw_name, "alicce", "bbo"], marks=pytest.mark.full, id="a list"),
+        pytest.param(f"{ME.pw_name}, alicce,bbo", id="as people write it in INI"),
+    ],
+)
 def test_a_member_without_a_login_is_refused_before_anything_is_made(
-    accounts: Callable[..., tuple[str, dict[str, str]]],
+    accounts: Callable[..., tuple[str, dict[str, str]]], members: object
 ) -> None:
-    words, said = accounts(base_group_members=[ME.pw_name, "alicce", "bbo"], base_group="no-group-yet")
+    words, said = accounts(base_group_members=members, base_group="no-group-yet")
     assert "base_group_members names alicce, bbo, but this server has no such login" in words
     assert "adduser alicce" in words and not set(TASKS) & said.keys()
     assert "changed" not in said.values()
