@@ -14,7 +14,8 @@ from stand_ins import cuda_libraries as stubs
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not shutil.which("cc"):
-        pytest.fail("there is no C compiler to make the stubs with") if os.environ.get("CI") else pytest.skip("no cc")
+        missing = "there is no C compiler to make the stubs with"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(f"SKIPPED: {missing}")
     host = Host(tmp_path_factory.mktemp("host"))
     stubs.toolkit(host.cuda)
     libcuda = stubs.driver(host.system)
